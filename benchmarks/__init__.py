@@ -1,0 +1,1 @@
+"""What this library costs beside what it can't cost less than: `python -m benchmarks --help`."""

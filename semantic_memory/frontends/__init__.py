@@ -1,0 +1,1 @@
+"""Thin front ends over the memory: nothing imports them."""

@@ -1,0 +1,1 @@
+"""The truth: facts, evidence, vectors, receipts and generations in SQL."""

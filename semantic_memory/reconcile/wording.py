@@ -1,0 +1,267 @@
+"""How two statements differ in so many words: numbers, names, negation, whose fact it is, signs of change.
+
+The words are in `wording.toml`. One that isn't there is an ordinary word, and ordinary words that differ keep
+two statements apart, so a language it doesn't know gets duplicates rather than wrong merges.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import unicodedata
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import lru_cache
+from importlib import resources
+from typing import Literal
+
+_WORD = re.compile(r"\d+(?:[.,:/]\d+)*(?:\s?(?:[ap]m|[km%])(?!\w))?|[^\W\d_]+(?:'(?!s\b)[^\W\d_]+)*", re.IGNORECASE)
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_ORDINAL = re.compile(r"(?<=\d)(?:st|nd|rd|th)\b", re.IGNORECASE)
+_QUOTE_MARKS = str.maketrans("’‘`´", "''''")  # noqa: RUF001
+_STEM = 6  # letters of a stem that count: "allergy" meets "allergic", "violin" meets "violinist"
+_SLOT = 5  # words that one place in a frame holds at most
+
+Sort = Literal["name", "number", "date"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """A statement, read."""
+
+    tokens: tuple[str, ...]  # in lower case, spelled numbers as digits
+    terms: frozenset[str]  # stems of the words that carry meaning
+    numbers: tuple[str, ...]  # in their order: 3 of 5 is not 5 of 3
+    names: frozenset[str]  # capitalised words, in lower case
+    opening: str | None  # the name that a statement begins with
+    people: frozenset[tuple[str, str]]  # (relation, name or ""): ("brother", "tom")
+    negated: bool
+    current: bool  # says that it holds now
+    changed: bool  # says that something is no longer as it was
+    passing: bool  # holds for a while only
+    condition: bool  # holds under a condition only
+    added: bool  # comes beside what is known
+    single: bool  # speaks of something that has one answer at a time
+    plural: bool  # speaks of something that may have many
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What keeps a candidate apart from a known statement."""
+
+    identical: bool  # word for word
+    numbers: bool
+    names: bool
+    negation: bool
+    people: bool
+    swapped: frozenset[Sort]  # each has a name, a number or a date that the other lacks
+    new_value: bool  # the candidate has one of a sort that the known statement has too, but not this one
+    leaves: bool  # the candidate says that a word of the known statement is left behind
+    slot: bool  # in some place of the same frame stands something else
+    only_slot: bool  # in one place, and that is the whole difference
+    tail: bool  # there is a common word of meaning before all that differs
+    overlap: float  # terms in common as a share of all terms, 0..1
+    strange: int  # terms that one of the two lacks
+
+
+@lru_cache(maxsize=8192)
+def read(text: str) -> Wording:
+    """The wording of a statement."""
+    words = _words(text)
+    tokens = _with_digits([word.casefold() for word in words])
+    plain = " ".join(tokens)
+    return Wording(
+        tokens=tokens,
+        terms=frozenset(_stem(token) for token in tokens if _carries_meaning(token)),
+        numbers=tuple(token for token in tokens if token[0].isdigit()),
+        names=frozenset(word.casefold() for word in words if _is_name(word)),
+        opening=tokens[0] if tokens and words[0].casefold() == tokens[0] and _is_name(words[0]) else None,
+        people=_people(words),
+        negated=_says("negation", plain),
+        current=_says("now", plain),
+        changed=_says("change", plain),
+        passing=_says("passing", plain),
+        condition=_says("condition", plain),
+        added=_says("addition", plain),
+        single=_is_single(tokens),
+        plural=not _lexicon().plural.isdisjoint(tokens),
+    )
+
+
+@lru_cache(maxsize=8192)
+def difference(known: Wording, candidate: Wording) -> Difference:
+    """What keeps `candidate` apart from `known`."""
+    lost_names, new_names = _strange(known.names, candidate), _strange(candidate.names, known)
+    lost, new = _values(lost_names, known, candidate), _values(new_names, candidate, known)
+    held = _values(known.names, known, None)
+    slots, rest, tail = _slots(known, candidate)
+    return Difference(
+        identical=known.tokens == candidate.tokens,
+        numbers=known.numbers != candidate.numbers,
+        names=bool(lost_names or new_names),
+        negation=known.negated != candidate.negated,
+        people=not _same_people(known, candidate),
+        swapped=lost & new,
+        new_value=bool(held & new),
+        leaves=_leaves(known, candidate),
+        slot=slots > 0,
+        only_slot=slots == 1 and not rest,
+        tail=tail,
+        strange=len(known.terms ^ candidate.terms),
+        overlap=len(known.terms & candidate.terms) / max(1, len(known.terms | candidate.terms)),
+    )
+
+
+def asks_to_delete(text: str) -> bool:
+    """Whether somebody speaks of deleting or forgetting, in one of many languages."""
+    return bool(_lexicon().deleting.search(unicodedata.normalize("NFKC", text).translate(_QUOTE_MARKS).casefold()))
+
+
+def _values(names: Collection[str], statement: Wording, other: Wording | None) -> frozenset[Sort]:
+    """The sorts of values among `names` and the numbers that the `other` statement lacks."""
+    sorts: set[Sort] = {"date" if name in _lexicon().calendar else "name" for name in names}
+    if set(statement.numbers) - set(other.numbers if other else ()):
+        sorts.add("number")
+    return frozenset(sorts)
+
+
+def _leaves(known: Wording, candidate: Wording) -> bool:
+    """Whether a word or number of `known` is the next one of meaning behind a sign that something is left."""
+    plain = " ".join(candidate.tokens)
+    for sign in _lexicon().signs["leaving"].finditer(plain):
+        following = (token for token in plain[sign.end() :].split() if token not in _lexicon().function)
+        left = next(following, "")
+        if left in known.numbers or _stem(left) in known.terms:
+            return True
+    return False
+
+
+def _says(sign: str, plain: str) -> bool:
+    return bool(_lexicon().signs[sign].search(plain))
+
+
+def _words(text: str) -> list[str]:
+    plain = unicodedata.normalize("NFKC", text).translate(_QUOTE_MARKS)
+    plain = _ORDINAL.sub("", _THOUSANDS.sub("", plain))
+    return _WORD.findall(plain)
+
+
+def _with_digits(tokens: Sequence[str]) -> tuple[str, ...]:
+    """Spelled numbers as digits: thirty, eight -> 38."""
+    spelled, written = _lexicon().numbers, list[str]()
+    for place, token in enumerate(tokens):
+        value = spelled.get(token)
+        if value is None or (value == 1 and _is_pronoun(tokens, place)):
+            written.append(token)
+        elif 0 < value < 10 and place and 20 <= spelled.get(tokens[place - 1], 0) < 100:
+            written[-1] = str(int(written[-1]) + value)
+        else:
+            written.append(str(value))
+    return tuple(written)
+
+
+def _is_pronoun(tokens: Sequence[str], place: int) -> bool:
+    before, after = tokens[max(0, place - 1) : place], tokens[place + 1 : place + 2]
+    return after == ["of"] or bool({"the", "that", "this", "another", "which"} & set(before))
+
+
+def _is_name(word: str) -> bool:
+    return word[0].isupper() and word.casefold() not in _lexicon().function
+
+
+def _people(words: Sequence[str]) -> frozenset[tuple[str, str]]:
+    """Who is spoken of beside the user: "my brother Tom", "Tom, my brother"."""
+    found = set()
+    for place, word in enumerate(words):
+        relation = _lexicon().people.get(word.casefold())
+        if relation:
+            beside = [*words[place + 1 : place + 2], *words[max(0, place - 2) : max(0, place - 1)]]
+            found.add((relation, next((name.casefold() for name in beside if _is_name(name)), "")))
+    return frozenset(found)
+
+
+def _same_people(known: Wording, candidate: Wording) -> bool:
+    if known.opening and candidate.opening and known.opening != candidate.opening:
+        return False
+    if bool(known.people) != bool(candidate.people):
+        named, plain = (known, candidate) if known.people else (candidate, known)
+        return plain.opening in named.names
+    names = dict[str, set[str]]()
+    for relation, name in known.people | candidate.people:
+        names.setdefault(relation, set()).update({name} - {""})
+    relations = {relation for relation, _ in known.people} == {relation for relation, _ in candidate.people}
+    return relations and all(len(found) <= 1 for found in names.values())
+
+
+def _strange(names: Iterable[str], other: Wording) -> set[str]:
+    return {name for name in names if name not in other.tokens and _stem(name) not in other.terms}
+
+
+def _slots(known: Wording, candidate: Wording) -> tuple[int, bool, bool]:
+    """How many places of the frame are filled differently, if anything else differs, if all of it comes last."""
+    slots, rest, tail = 0, False, True
+    matcher = SequenceMatcher(None, known.tokens, candidate.tokens, autojunk=False)
+    for operation, i, j, k, m in matcher.get_opcodes():
+        left = _strangers(known.tokens[i:j], candidate)
+        right = _strangers(candidate.tokens[k:m], known)
+        if operation != "equal" and (left or right):
+            is_slot = 0 < left <= _SLOT and 0 < right <= _SLOT
+            slots, rest = slots + is_slot, rest or not is_slot
+            tail = tail and any(map(_carries_meaning, known.tokens[:i]))
+    return slots, rest, tail
+
+
+def _strangers(tokens: Sequence[str], other: Wording) -> int:
+    """How many numbers and words of meaning among `tokens` the `other` statement lacks."""
+    return sum(
+        token not in other.tokens and (not _carries_meaning(token) or _stem(token) not in other.terms)
+        for token in tokens
+        if token[0].isdigit() or _carries_meaning(token)
+    )
+
+
+def _is_single(tokens: Sequence[str]) -> bool:
+    definite = tokens[:1] in (("my",), ("our",), ("the",)) and not {"is", "are", "was"}.isdisjoint(tokens)
+    return definite or not _lexicon().single.isdisjoint(tokens)
+
+
+def _carries_meaning(token: str) -> bool:
+    return not (token[0].isdigit() or token in _lexicon().function or _says("negation", token))
+
+
+@lru_cache(maxsize=1 << 16)
+def _stem(word: str) -> str:
+    from Stemmer import Stemmer  # type: ignore[import-not-found, unused-ignore]
+
+    return str(Stemmer("english", 0).stemWord(_lexicon().synonyms.get(word, word)))[:_STEM]
+
+
+@dataclass(frozen=True, slots=True)
+class _Lexicon:
+    function: frozenset[str]
+    single: frozenset[str]
+    plural: frozenset[str]
+    calendar: frozenset[str]
+    people: dict[str, str]  # word -> relation
+    synonyms: dict[str, str]  # word -> the one that stands for it
+    numbers: dict[str, int]
+    signs: dict[str, re.Pattern[str]]
+    deleting: re.Pattern[str]
+
+
+@lru_cache(maxsize=1)
+def _lexicon() -> _Lexicon:
+    lists = tomllib.loads(resources.files(__package__).joinpath("wording.toml").read_text("utf-8"))
+    signs = ("negation", "now", "change", "passing", "condition", "addition", "leaving")
+    return _Lexicon(
+        function=frozenset(lists["function"].split()),
+        single=frozenset(lists["single"].split()),
+        plural=frozenset(lists["plural"].split()),
+        calendar=frozenset(lists["calendar"].split()),
+        people={word: relation for relation, words in lists["people"].items() for word in words.split()},
+        synonyms={word: group.split()[0] for group in lists["synonyms"].splitlines() for word in group.split()},
+        numbers={word: int(value) for value, words in lists["numbers"].items() for word in words.split()},
+        signs={sign: re.compile(rf"\b(?:{'|'.join(lists[sign])})\b") for sign in signs},
+        deleting=re.compile(rf"(?<!\w)(?:{'|'.join(lists['deleting'])})(?!\w)"),
+    )

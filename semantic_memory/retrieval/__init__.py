@@ -1,0 +1,1 @@
+"""A query to ranked facts: pure, over one user's facts."""

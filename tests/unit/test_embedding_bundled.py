@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+import pytest
+
+from semantic_memory.embedding import Matrix, sentence_transformers
+from semantic_memory.embedding import bundled as module
+from semantic_memory.embedding.bundled import LONGEST, SHA256, OnnxEncoder, bundled, verified_folder
+from semantic_memory.embedding.probes import PROBES
+from semantic_memory.embedding.sentence_transformers import SentenceTransformerEmbedding
+from semantic_memory.errors import EmbeddingFailed
+
+TEXTS = [*PROBES, "one", "straße 12, düsseldorf 🦜", "a much longer text " * 40, "word " * 600]
+
+
+async def documents(model: SentenceTransformerEmbedding, texts: list[str]) -> Matrix:
+    try:
+        return await model.embed_documents(texts)
+    finally:
+        await model.close()
+
+
+async def test_its_vectors_and_its_weights_are_those_of_sentence_transformers() -> None:
+    model, reference = bundled(), SentenceTransformerEmbedding(verified_folder(), precision="float32")
+    ours, theirs = await model.load(), await reference.load()
+
+    assert (ours.weights, ours.dimension) == (theirs.weights, theirs.dimension) == (SHA256, 384)
+    for text in TEXTS:
+        assert model.count_tokens(text) == reference.count_tokens(text)
+    expected = await documents(reference, TEXTS)
+    assert await documents(model, TEXTS) == pytest.approx(expected, abs=2e-6)
+
+
+async def test_what_is_beyond_the_longest_text_is_counted_and_not_encoded() -> None:
+    encoder = OnnxEncoder(verified_folder())
+    longest, longer = "word " * (LONGEST - 2), "word " * (LONGEST - 2) + "and something else"
+    rows = encoder.encode([longest, longer, longest + "more"], "document")
+
+    assert rows[1] == pytest.approx(rows[0])
+    assert encoder.count_tokens(longer) == LONGEST + 1
+
+
+async def test_where_onnxruntime_computes_something_else_sentence_transformers_takes_over(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(OnnxEncoder, "encode", lambda _self, texts, _kind: np.eye(len(texts), 384))
+    monkeypatch.setattr(sentence_transformers, "_has_amx", lambda: False)  # float32, as onnxruntime computes
+    model = bundled()
+    with caplog.at_level(logging.WARNING):
+        fingerprint = await model.load()
+    row = (await documents(model, ["We deploy to Hetzner"]))[0]
+
+    assert "onnxruntime can't run all-MiniLM-L6-v2 (its vectors differ)" in caplog.text
+    monkeypatch.undo()
+    model = bundled()
+    assert await model.load() == fingerprint
+    assert (await documents(model, ["We deploy to Hetzner"]))[0] == pytest.approx(row, abs=2e-6)
+
+
+async def test_weights_that_were_replaced_are_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda *_, **__: tmp_path / "cache")
+    package = tmp_path / "replaced_model"
+    shutil.copytree(verified_folder(), package / "model")
+    (package / "__init__.py").write_text("raise RuntimeError('code of the package ran')")
+    with (package / "model" / "model.safetensors").open("r+b") as file:
+        file.seek(1_000_000)
+        file.write(b"\0\1\2\3")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(module, "PACKAGE", "replaced_model")
+
+    with pytest.raises(EmbeddingFailed, match="damaged or replaced"):
+        await bundled().load()
+
+
+async def test_without_its_package_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PACKAGE", "no_such_package")
+
+    with pytest.raises(EmbeddingFailed, match="no_such_package, which holds the default model"):
+        await bundled().load()
+
+
+def test_it_runs_without_torch_and_says_nothing() -> None:
+    program = (
+        "import asyncio, json, sys\n"
+        "from semantic_memory.embedding.bundled import bundled\n"
+        "row = asyncio.run(bundled().embed_query('Where do we deploy?'))\n"
+        "print(json.dumps([row.shape[0], 'torch' in sys.modules, 'transformers' in sys.modules]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.stderr == ""
+    assert json.loads(done.stdout) == [384, False, False]
+
+
+def test_the_graph_is_what_the_script_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnx")
+    root = Path(__file__).parents[2]
+    monkeypatch.syspath_prepend(root / "scripts")
+    import bundled_graph
+
+    assert bundled_graph.built(verified_folder() / "model.safetensors") == bundled_graph.GRAPH.read_bytes()
