@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 BATCH = 32  # an upsert holds the interpreter lock to its end, also while it waits for the disk
 PAGE = 1_000  # rows read at once
+FEW = 16  # facts that are worth writing anew, one by one, before all is
 SAMPLE = 64  # vectors that must find themselves before a collection is trusted
 # Up to here everything stays in Chroma's SQLite queue and the graph is replayed at opening: a killed process
 # never corrupted such a collection. Beyond, replaying takes long, and Chroma's default persists the graph.
@@ -72,8 +73,10 @@ class FactCollection:
         self.write(upserts, heed)
         self._delete(deletes, heed)
         heed()
+        gone = set(deletes)
+        lost = self._lost_for_good({key: vector for key, vector in upserts if key not in gone})
         count = self.count()
-        problems = self._unfound(upserts, deletes)
+        problems = [f"{lost} of the facts just written can't be found"] if lost else []
         if expected_count not in (None, count):
             problems.append(f"it holds {count} facts where {expected_count} are expected")
         if problems:
@@ -185,17 +188,25 @@ class FactCollection:
         lost = self._lost(np.concatenate(sample)) if count else 0
         return [f"{lost} vectors of a sample can't be found by themselves"] if lost else []
 
-    def _unfound(self, upserts: Sequence[tuple[str, Vector]], deletes: Sequence[str]) -> list[str]:
-        """What a search for a sample of the facts just written finds wrong.
+    def _lost_for_good(self, written: Mapping[str, Vector]) -> int:
+        """How many of the facts just written no search finds, after the few that are lost were written anew.
 
-        Chroma's graph loses facts without an error: those among hundreds that share one vector, for example.
+        Chroma's graph loses facts without an error: those among hundreds that share one vector, and now and
+        then one where facts are written again, as it is given a hundred writes at once from several threads.
+        Only the first are a reason to build it anew.
         """
-        kept = dict(upserts)
-        for fact_id in deletes:
-            kept.pop(fact_id, None)
-        sample = list(kept.values())[:: 1 + len(kept) // SAMPLE]
-        lost = self._lost(np.stack(sample)) if sample else 0
-        return [f"{lost} of {len(sample)} facts just written can't be found"] if lost else []
+        lost = self._unfound(written)
+        if not lost or len(lost) > FEW:
+            return len(lost)
+        for fact_id, vector in lost.items():
+            self._delete([fact_id], lambda: None)
+            self.write([(fact_id, vector)])
+        return len(self._unfound(written))
+
+    def _unfound(self, facts: Mapping[str, Vector]) -> dict[str, Vector]:
+        """Those of the facts that a search for them doesn't find."""
+        found = self._find(np.stack(list(facts.values()))) if facts else []
+        return {fact_id: facts[fact_id] for fact_id, there in zip(facts, found, strict=True) if not there}
 
     def _pages(self, count: int) -> Iterator[NDArray[np.float64]]:
         for offset in range(0, count, PAGE):
@@ -204,8 +215,11 @@ class FactCollection:
 
     def _lost(self, sample: NDArray[Any]) -> int:
         """How many of the vectors have no fact at their own position."""
-        best = (found[0].similarity if found else -1.0 for found in self._search(sample, 1))
-        return sum(similarity < 0.999 for similarity in best)
+        return self._find(sample).count(False)
+
+    def _find(self, sample: NDArray[Any]) -> list[bool]:
+        """For each of the vectors, whether a fact is found at its own position."""
+        return [bool(found) and found[0].similarity >= 0.999 for found in self._search(sample, 1)]
 
     def _search(self, vectors: NDArray[Any], k: int) -> list[list[Neighbour]]:
         answer = self._chroma.query(query_embeddings=vectors, n_results=k, include=["distances"])

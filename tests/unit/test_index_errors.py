@@ -126,3 +126,17 @@ async def test_facts_that_chroma_loses_while_they_are_written_cost_the_revision(
     assert index.watermark(PLACE) is None
     assert await index.open(PLACE) is None
     await index.close()
+
+
+async def test_a_fact_that_chroma_loses_while_it_is_written_again_is_written_anew(tmp_path):
+    """A hundred writes reach its graph at once from several threads: one of seven such builds lost a fact."""
+    rows = items(90)
+    for round_ in range(30):
+        index = FolderIndex(tmp_path / str(round_))
+        await index.rebuild(PLACE, rows[:10], 1)
+        await index.release(PLACE)
+        await index.open(PLACE)
+        await index.apply(PLACE, upserts=rows, deletes=[], revision=2, expected_count=90)
+        found = [(await index.nearest(PLACE, vector, 1))[0].fact_id for _, vector in rows]
+        assert found == [fact_id for fact_id, _ in rows]
+        await index.close()
