@@ -1,15 +1,16 @@
 """The commands that look: which facts, where they come from, what became of them, what an answer was told."""
 
 from datetime import datetime
-from typing import Annotated, Literal, get_args
+from typing import Annotated, get_args
 
 import typer
 from rich.text import Text
 
-from semantic_memory import Fact, FactFilter, Health, SemanticMemory
+from semantic_memory import Fact, Health, SemanticMemory
 from semantic_memory.facts import Origin, Status
 from semantic_memory.frontends import checkup, lineages, pages
 from semantic_memory.frontends.command import FactId, User, command, moment
+from semantic_memory.frontends.conditions import CONDITIONS, fact_filter
 from semantic_memory.frontends.desk import Desk
 from semantic_memory.frontends.plain import printable
 
@@ -20,25 +21,15 @@ STATUSES, ORIGINS = (", ".join(get_args(choice)) for choice in (Status, Origin))
 async def facts(
     desk: Desk,
     user: User,
-    status: Annotated[
-        Literal[Status, "any"], typer.Option("--status", metavar="STATUS", help=f"{STATUSES} or any.")
-    ] = "active",
-    kind: Annotated[str | None, typer.Option("--kind", metavar="WORD", help="fact, preference, event ...")] = None,
-    subject: Annotated[str | None, typer.Option("--subject", metavar="WORDS", help="Is about this.")] = None,
-    text: Annotated[str | None, typer.Option("--text", metavar="WORDS", help="Holds these words.")] = None,
-    label: Annotated[str | None, typer.Option("--label", metavar="LABEL", help="Has this label.")] = None,
-    origin: Annotated[Origin | None, typer.Option("--origin", metavar="ORIGIN", help=f"{ORIGINS}.")] = None,
-    session: Annotated[str | None, typer.Option("--session", metavar="ID", help="First said in this session.")] = None,
-    run: Annotated[str | None, typer.Option("--run", metavar="ID", help="Taught by this run.")] = None,
-    agent: Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Said to this agent.")] = None,
-    since: Annotated[
-        datetime | None, typer.Option("--since", metavar="DATE", parser=moment, help="Said then or later; UTC.")
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--where",
+            metavar="FIELD=VALUE",
+            help=f"{CONDITIONS}. May be repeated. Statuses: {STATUSES}, or any; active if none is named. "
+            f"Origins: {ORIGINS}. Dates are UTC.",
+        ),
     ] = None,
-    until: Annotated[
-        datetime | None, typer.Option("--until", metavar="DATE", parser=moment, help="Said before then; UTC.")
-    ] = None,
-    never_recalled: Annotated[bool, typer.Option("--never-recalled", help="No kept receipt shows them.")] = False,
-    disputed: Annotated[bool, typer.Option("--disputed", help="An active fact contradicts them.")] = False,
     as_of: Annotated[
         datetime | None,
         typer.Option("--as-of", metavar="DATE", parser=moment, help="Believed at that moment, whatever came later."),
@@ -47,23 +38,9 @@ async def facts(
 ) -> None:
     """List a user's facts, the last said first.
 
-    Every condition that is given must hold.
+    All conditions must hold.
     """
-    wanted = FactFilter(
-        status=() if status == "any" else (status,),
-        kind=kind,
-        subject=subject,
-        text=text,
-        label=label,
-        origin=origin,
-        session_id=session,
-        run_id=run,
-        agent=agent,
-        since=since,
-        until=until,
-        never_recalled=never_recalled,
-        disputed=disputed,
-    )
+    wanted = fact_filter(where or ())
     async with desk.memory() as memory:
         found = await memory.user(user).facts(wanted, as_of=as_of, limit=limit)
     desk.answers(found, pages.facts_page(user, found))

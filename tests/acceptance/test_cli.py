@@ -31,7 +31,7 @@ def names(of: type) -> set[str]:
 
 
 def fact_id(run: Run, text: str = "Hetzner") -> str:
-    [fact] = run("facts", "ada", "--text", text, "--json").lines
+    [fact] = run("facts", "ada", "--where", f"text={text}", "--json").lines
     return fact["id"]
 
 
@@ -53,26 +53,27 @@ class TestLooking:
     @pytest.mark.parametrize(
         ("wanted", "found"),
         [
-            (["--kind", "preference"], {STANDUP}),
-            (["--text", "hetzner"], {DEPLOY}),
-            (["--origin", "user"], {DEPLOY, STANDUP}),
-            (["--origin", "tool"], set()),
-            (["--session", "acme-billing"], {DEPLOY, STANDUP}),
-            (["--session", "acme-onboarding"], set()),
-            (["--since", "2026-03-02", "--until", "2026-03-02T10:00"], {DEPLOY, STANDUP}),
-            (["--since", "2026-03-03"], set()),
-            (["--until", "2026-03-02"], set()),
-            (["--label", "work"], set()),
-            (["--subject", "standup"], {STANDUP}),
-            (["--agent", "Assistant"], {DEPLOY, STANDUP}),
-            (["--agent", "Nobody"], set()),
-            (["--run", "unknown"], set()),
-            (["--never-recalled", "--kind", "preference"], {STANDUP}),
-            (["--disputed"], set()),
+            (["--where", "kind=preference"], {STANDUP}),
+            (["--where", "text=hetzner"], {DEPLOY}),
+            (["--where", "origin=user"], {DEPLOY, STANDUP}),
+            (["--where", "origin=tool"], set()),
+            (["--where", "session=acme-billing"], {DEPLOY, STANDUP}),
+            (["--where", "session=acme-onboarding"], set()),
+            (["--where", "since=2026-03-02", "--where", "until=2026-03-02T10:00"], {DEPLOY, STANDUP}),
+            (["--where", "since=2026-03-03"], set()),
+            (["--where", "until=2026-03-02"], set()),
+            (["--where", "label=work"], set()),
+            (["--where", "subject=standup"], {STANDUP}),
+            (["--where", "agent=Assistant"], {DEPLOY, STANDUP}),
+            (["--where", "agent=Nobody"], set()),
+            (["--where", "run=unknown"], set()),
+            (["--where", "never_recalled", "--where", "kind=preference"], {STANDUP}),
+            (["--where", "disputed"], set()),
             (["--as-of", "2026-03-01"], set()),
-            (["--as-of", "2026-03-03", "--kind", "preference"], {STANDUP}),
-            (["--status", "forgotten"], set()),
-            (["--status", "any"], {DEPLOY, STANDUP}),
+            (["--as-of", "2026-03-03", "--where", "kind=preference"], {STANDUP}),
+            (["--where", "status=forgotten"], set()),
+            (["--where", "status=any"], {DEPLOY, STANDUP}),
+            (["--where", "status=superseded,active", "--where", "text=a=b"], set()),
         ],
         ids=lambda value: " ".join(value) if isinstance(value, list) else "",
     )
@@ -154,7 +155,7 @@ class TestChanging:
         gone = fact_id(call)
         assert "Falkenstein" in call("facts", "ada").out
         assert call("forget", "ada", gone).code == 0
-        assert call("facts", "ada", "--status", "forgotten", "--json").lines[0]["text"] == ""
+        assert call("facts", "ada", "--where", "status=forgotten", "--json").lines[0]["text"] == ""
         assert "(forgotten)" in call("explain", "ada", gone).out
         assert [path for path in told.rglob("*") if path.is_file() and b"Falkenstein" in path.read_bytes()] == []
 

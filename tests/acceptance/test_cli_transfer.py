@@ -55,7 +55,7 @@ def test_importing_again_changes_nothing(run: Run, call: Run, changed: list[Line
 
 def test_a_forgotten_fact_stays_forgotten_when_an_older_export_is_imported(call: Run, told: Path) -> None:
     older = call("export").out
-    [fact] = call("facts", "ada", "--text", "Hetzner", "--json").lines
+    [fact] = call("facts", "ada", "--where", "text=Hetzner", "--json").lines
     call("forget", "ada", fact["id"])
     assert call("import", "-", given=older).code == 0
     assert "Hetzner" not in call("export").out

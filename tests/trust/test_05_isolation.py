@@ -245,7 +245,7 @@ class Tenants(RuleBasedStateMachine):
             facts = self.run(self.user(user_id).facts(FactFilter(status=())))
             seen = {fact.id: fact.text for fact in facts}
         else:
-            lines = self.cli("facts", "--status", "any", user_id).splitlines()
+            lines = self.cli("facts", "--where", "status=any", user_id).splitlines()
             seen = {fact["id"]: fact["text"] for fact in map(json.loads, lines)}
         assert seen == known.texts
 
@@ -338,7 +338,7 @@ class Tenants(RuleBasedStateMachine):
         return str(ran.output)
 
 
-OPTIONS = {"--yes": 1, "--min-relevance": 2, "--limit": 2, "--status": 2}  # with their values
+OPTIONS = {"--yes": 1, "--min-relevance": 2, "--limit": 2, "--where": 2}  # with their values
 
 
 async def refused_everywhere(user: UserMemory, fact_id: str) -> None:
