@@ -26,8 +26,6 @@ from semantic_memory.facts import (
     Explanation,
     Fact,
     FactFilter,
-    Finding,
-    Health,
     Key,
     Learned,
     Lineage,
@@ -38,8 +36,8 @@ from semantic_memory.facts import (
     RecalledFact,
     Receipt,
     Source,
-    UserHealth,
 )
+from semantic_memory.findings import Finding, Health, UserHealth
 from semantic_memory.memory import SemanticMemory
 from semantic_memory.reasons import Reason
 from semantic_memory.settings import Settings

@@ -20,7 +20,6 @@ from semantic_memory.facts import (
     Explanation,
     Fact,
     FactFilter,
-    Health,
     Learned,
     Lineage,
     Message,
@@ -29,6 +28,7 @@ from semantic_memory.facts import (
     Receipt,
     Source,
 )
+from semantic_memory.findings import Health
 from semantic_memory.identity import check_user_id, new_id
 from semantic_memory.portions import MOST_STATEMENTS, Portion, batches, body_of, linked, portions
 from semantic_memory.posting import PostedLearner

@@ -16,8 +16,9 @@ from semantic_memory import secrets
 from semantic_memory.chains import broken_links
 from semantic_memory.embedding import EmbeddingModel, Fingerprint, Matrix
 from semantic_memory.errors import EmbeddingFailed, IndexFailed, IndexLocked, LedgerFailed, SemanticMemoryError
-from semantic_memory.facts import Check, Fact, FactFilter, Finding, Health, Lineage, UserHealth
+from semantic_memory.facts import Fact, FactFilter, Lineage
 from semantic_memory.filing import Filing
+from semantic_memory.findings import Check, Finding, Health, UserHealth
 from semantic_memory.following import Follower
 from semantic_memory.ledger import generations
 from semantic_memory.ledger.rows import FailedMessage, UserState

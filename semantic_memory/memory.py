@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from semantic_memory.facts import Health
+from semantic_memory.findings import Health
 from semantic_memory.identity import check_user_id
 from semantic_memory.runs import Runs
 from semantic_memory.settings import Settings

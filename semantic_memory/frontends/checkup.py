@@ -10,7 +10,7 @@ from rich.filesize import decimal
 from rich.text import Text
 
 from semantic_memory import Fact, Finding, Health, UserHealth
-from semantic_memory.facts import Check
+from semantic_memory.findings import Check
 from semantic_memory.frontends.pages import count, fact_text, grid
 from semantic_memory.frontends.plain import printable
 

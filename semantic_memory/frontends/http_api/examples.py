@@ -21,7 +21,8 @@ from semantic_memory import (
     RecalledFact,
     Receipt,
 )
-from semantic_memory.facts import NearMiss, UserHealth
+from semantic_memory.facts import NearMiss
+from semantic_memory.findings import UserHealth
 
 MARCH, MAY = datetime(2026, 3, 2, 9, 30, tzinfo=UTC), datetime(2026, 5, 4, 14, 0, tzinfo=UTC)
 OLD_ID, NEW_ID, CAT_ID, RECEIPT_ID, RUN_ID = ("zxszg2ah9ewp", "mkegfx8fgtsh", "b4t7w0c2n9qd", "k3v8r1m6x0ya", "run-41")
