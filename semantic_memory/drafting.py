@@ -261,6 +261,6 @@ def _fault(candidate: CandidateFact, decision: Decision, message: Message | None
         if secrets.BLOT * 4 in candidate.quote:  # the extractor was shown it like this
             return "", "it holds a credential"
         return candidate.text, decision.reason or "it has no evidence"
-    if secrets.find(candidate.text) or secrets.find(decision.excerpt.quote):
+    if any(secrets.find(words) for words in {candidate.text, decision.excerpt.quote}):
         return "", "it holds a credential"
     return None

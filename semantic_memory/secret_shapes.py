@@ -60,9 +60,16 @@ class Shape:
         """The compiled pattern; it never starts inside a word."""
         return re.compile(rf"(?<![A-Za-z0-9]){self.pattern}")
 
+    @cached_property
+    def _hints(self) -> tuple[str, ...]:
+        return tuple(self.hints.split("|"))
+
     def spans(self, text: str, lowered: str) -> list[tuple[int, int]]:
         """Where `text` has this shape; `lowered` is the same text in lower case."""
-        if not any(hint in lowered for hint in self.hints.split("|")):
+        for hint in self._hints:
+            if hint in lowered:
+                break
+        else:
             return []
         group = "secret" if "secret" in self.regex.groupindex else 0
         matches = self.regex.finditer(text)

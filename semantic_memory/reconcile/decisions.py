@@ -193,8 +193,9 @@ class _Board:
         statement = self._statements[me]
         others = self._standing | (set() if statement.origin in self._trusted else self._held)
         nearest = nlargest(_NEAREST, others, key=closeness.__getitem__)
+        near = [index for index in nearest if closeness[index] >= self._thresholds.least]
         firmest, found = Judgement("unrelated", "nothing like it is known"), None
-        for index in dict.fromkeys([*(others & self._same_words[statement.plain]), *nearest]):
+        for index in dict.fromkeys([*(others & self._same_words[statement.plain]), *near]):
             judgement = judge(self._statements[index], statement, closeness[index], self._thresholds)
             if _FIRMNESS.index(judgement.relation) > _FIRMNESS.index(firmest.relation):
                 firmest, found = judgement, index

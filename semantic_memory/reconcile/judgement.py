@@ -40,6 +40,11 @@ class Thresholds:
     proposed_same: float = 0.86  # the extractor says so
     proposed_replaces: float = 0.50  # it says so, and that both have the same subject
 
+    @property
+    def least(self) -> float:
+        """Below it the words of two statements alone decide, and only the very same ones do."""
+        return min(self.same, self.same_otherwise, self.replaces, self.opposite, self.other_value)
+
     @classmethod
     def of_model(cls, name: str) -> Thresholds:
         """The thresholds for an embedding model: fitted ones, or `STRICT` for a model that nobody fitted."""

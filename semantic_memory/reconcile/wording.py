@@ -226,6 +226,7 @@ def _is_single(tokens: Sequence[str]) -> bool:
     return definite or not _lexicon().single.isdisjoint(tokens)
 
 
+@lru_cache(maxsize=1 << 16)
 def _carries_meaning(token: str) -> bool:
     return not (token[0].isdigit() or token in _lexicon().function or _says("negation", token))
 
