@@ -81,12 +81,14 @@ class Filing:
         *,
         messages: Sequence[Message] | None = None,
         embedded: Embedded | None = None,
+        more: bool = False,
     ) -> list[Fact]:
         """File statements that the program, or the user through a tool, makes directly.
 
-        `embedded` is what `embed` made of them, where they were fitted and embedded ahead. The facts that
-        now say them, in their order. Raises `InvalidInput` for a text that can't be kept, before anything is
-        written. Without `messages` each statement is its own evidence.
+        The facts that now say them, in their order. `embedded` is what `embed` made of them, where they were fitted
+        and embedded ahead. Without `messages` each statement is its own evidence. With `more` to come at once the
+        index waits: to follow all of them together costs less. Raises `InvalidInput` for a text that can't be kept,
+        before anything is written.
         """
         if embedded is None:
             candidates, source = self.fit_to_store(candidates, source)
@@ -94,7 +96,7 @@ class Filing:
         if messages is None:
             messages = [as_message(candidate, position) for position, candidate in enumerate(candidates)]
             candidates = [replace(candidate, position=i) for i, candidate in enumerate(candidates)]
-        _, facts = await self._file(user_id, candidates, messages, source, strict=True, embedded=embedded)
+        _, facts = await self._file(user_id, candidates, messages, source, strict=True, embedded=embedded, more=more)
         return facts
 
     async def file(
@@ -201,6 +203,7 @@ class Filing:
         epoch: int | None = None,
         strict: bool = False,
         embedded: Embedded | None = None,
+        more: bool = False,
     ) -> tuple[Draft, list[Fact]]:
         """Decide on what is known, and write it if that is still all; otherwise decide again.
 
@@ -220,7 +223,8 @@ class Filing:
                     facts = await self._ledger.write(user_key, user_id, work, epoch=epoch, revision=revision)
                 except Moved:
                     continue  # another process was faster
-                self._changed(user_key, fingerprint)
+                if not more:
+                    self._changed(user_key, fingerprint)
                 return draft, facts
 
     async def _known(

@@ -71,7 +71,8 @@ class UserMemory(UserVerbs):
                 embedded = await (ahead or room.call(filing.embed(batch)))
                 # The model works on the next ones while these are compared and written.
                 ahead = asyncio.ensure_future(room.call(filing.embed(after))) if after else None
-                kept += await room.finish(filing.remember(self.user_id, batch, source, embedded=embedded))
+                work = filing.remember(self.user_id, batch, source, embedded=embedded, more=after is not None)
+                kept += await room.finish(work)
         finally:
             if ahead is not None:
                 ahead.cancel()

@@ -170,6 +170,25 @@ async def test_batches_are_embedded_while_the_ones_before_are_written(
     assert embedded == [2, 3, 4, 4]  # batches, when each of them was written; none is embedded twice
 
 
+async def test_the_index_follows_many_batches_once(
+    open_memory: Any, model: CountedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("semantic_memory.user.BATCH", 10)
+    ada = (await open_memory(embedding=model)).user("ada")
+    follower, rounds = ada._rooms.follower, []
+    follow = follower.follow
+
+    async def watched(*given: Any, **named: Any) -> None:
+        rounds.append(given)
+        await follow(*given, **named)
+
+    monkeypatch.setattr(follower, "follow", watched)
+    await ada.remember_all(FACTS)
+    await settled(ada)
+    assert len(rounds) == 1
+    assert (await ada.recall("Where does Name3 work?")).answered_by == "index"
+
+
 async def test_a_recall_of_one_user_does_not_look_at_the_shelves_of_others(
     ada: UserMemory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
