@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import partial
 
 from semantic_memory import context
 from semantic_memory.facts import Fact, NearMiss, RecalledFact
@@ -43,7 +43,24 @@ def select(
     At most `foreign_quota` facts come from an assistant or a tool. `tokens` counts those of a text; the block of
     what is shown has at most `max_tokens`, all of it counted.
     """
-    picked = _Picked(shelf, limit, max_tokens, foreign_quota, tokens)
+    chosen = partial(_chosen, scored, shelf, min_relevance=min_relevance, min_share=min_share, depth=depth)
+    picked, stops = chosen(_Picked(shelf, limit, foreign_quota))
+    if picked.facts and tokens(context.render(picked.facts)) > max_tokens:
+        picked, stops = chosen(_Picked(shelf, limit, foreign_quota, tokens, max_tokens))
+        stops |= dict.fromkeys(picked.give_back(), "budget")
+    return Selection(tuple(picked.facts), tuple(_missed(one, stops) for one in scored if one.fact_id in stops))
+
+
+def _chosen(
+    scored: Sequence[Scored],
+    shelf: Shelf,
+    picked: _Picked,
+    *,
+    min_relevance: float,
+    min_share: float,
+    depth: int | None,
+) -> tuple[_Picked, dict[str, Stop]]:
+    """What was taken, and what stopped each of the others."""
     stops: dict[str, Stop] = {}
     least: float | None = None
     for place, one in enumerate(scored):
@@ -59,8 +76,7 @@ def select(
             stop = picked.take(one, _as_seen(fact, shelf))
         if stop is not None:
             stops[fact.id] = stop
-    stops |= dict.fromkeys(picked.give_back(), "budget")
-    return Selection(tuple(picked.facts), tuple(_missed(one, stops) for one in scored if one.fact_id in stops))
+    return picked, stops
 
 
 def _missed(one: Scored, stops: Mapping[str, Stop]) -> NearMiss:
@@ -86,20 +102,21 @@ def _as_seen(fact: Fact, shelf: Shelf) -> Fact:
 
 
 class _Picked:
-    """The facts taken so far, and whether there is room for one more."""
+    """The facts taken so far, and whether there is room for one more; tokens count where `tokens` counts them."""
 
     def __init__(
-        self, shelf: Shelf, limit: int, max_tokens: int, foreign_quota: int, tokens: Callable[[str], int]
+        self,
+        shelf: Shelf,
+        limit: int,
+        foreign_quota: int,
+        tokens: Callable[[str], int] = lambda _: 0,
+        max_tokens: int = 0,
     ) -> None:
         self.facts: list[RecalledFact] = []
         self._shelf = shelf
         self._max_tokens, self._count = max_tokens, tokens
         self._places, self._foreign = limit, foreign_quota  # what is left of each
-
-    @cached_property
-    def _tokens(self) -> int:
-        """What is left beside what every block has; where nothing is shown, nothing is counted."""
-        return self._max_tokens - self._count(context.FRAME)
+        self._tokens = max_tokens - tokens(context.FRAME)
 
     def take(self, one: Scored, fact: Fact) -> Stop | None:
         """Take a fact, or say what stops it."""
