@@ -291,6 +291,7 @@ def _silence(one: _Measured, answers: Sequence[Answer]) -> Silence:
         any_kept=_kept(metrics.any_at, answerable, cutoff),
         all_kept=_kept(metrics.all_at, answerable, cutoff),
         facts_shown=float(np.mean([len(found.shown) for found in answerable if found.shown] or [0])),
+        strangers=tuple((found.trial.query.text, bool(found.shown)) for found in strangers),
     )
 
 

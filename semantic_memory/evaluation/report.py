@@ -38,6 +38,7 @@ class Silence:
     any_kept: float  # any@cutoff with the threshold, over any@cutoff without one
     all_kept: float  # the same of all@cutoff
     facts_shown: float  # mean, over the answerable questions that get anything
+    strangers: tuple[tuple[str, bool], ...] = ()  # questions of other users, and whether they got anything
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

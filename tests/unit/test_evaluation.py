@@ -161,6 +161,9 @@ class TestEvaluate:
         assert recall.all_at[1].mean <= recall.all_at[5].mean <= recall.any_at[5].mean <= 1
         assert recall.all_at[10].mean > 0.5
         assert 0 <= report.silence.shown_to_prompts.mean <= report.silence.shown_to_unrelated.high
+        asked = {question.text for case in few_users.cases for question in case.questions}
+        assert report.silence.strangers
+        assert {text for text, _ in report.silence.strangers} <= asked
         assert set(report.by_kind) == {"direct", "paraphrased", "temporal", "multi", "superseded"}
         assert report.silence.shown_to_unanswerable is not None
         assert report.in_block.all.mean <= report.in_block.any.mean <= recall.any_at[10].mean
