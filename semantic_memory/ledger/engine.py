@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -19,8 +21,9 @@ WRITES = "semantic_memory_writes"  # execution option of a connection that is ab
 
 # WAL lets readers go on beside the one writer; FULL makes a commit survive a power cut, not only a
 # killed process; secure_delete overwrites what is deleted, which erasing relies on.
+PATIENCE = 10.0  # seconds that a connection waits for the locks of others
 SQLITE_SETTINGS = (
-    "PRAGMA busy_timeout = 10000",
+    f"PRAGMA busy_timeout = {PATIENCE * 1000:.0f}",
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA secure_delete = ON",
@@ -100,7 +103,7 @@ def prepare(engine: Engine) -> None:
         connection.isolation_level = None  # the driver begins nothing by itself
         cursor = connection.cursor()
         for setting in SQLITE_SETTINGS:
-            cursor.execute(setting)
+            _set(cursor, setting)
         cursor.close()
         # SQLite's own knows only the letters of ASCII.
         connection.create_function("lower", 1, lambda text: text and str(text).lower(), deterministic=True)
@@ -109,6 +112,19 @@ def prepare(engine: Engine) -> None:
     def _begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get(WRITES)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _set(cursor: Any, setting: str) -> None:
+    """Execute a setting; where two processes make one new file a WAL database, SQLite itself waits for neither."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            cursor.execute(setting)
+            return
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.005)
 
 
 @contextmanager
