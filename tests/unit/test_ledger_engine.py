@@ -12,7 +12,7 @@ from semantic_memory.ledger.engine import file_engine
 
 
 def test_several_make_one_new_file_at_the_same_moment(tmp_path: Path) -> None:
-    """SQLite answers `locked` at once, whatever its timeout, to who changes the journal of a file while another does."""
+    """Whatever its timeout, SQLite answers `locked` at once where another connection is changing the journal."""
     together = threading.Barrier(4)
 
     def opening(number: int) -> str:
