@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 WRITES = "semantic_memory_writes"  # execution option of a connection that is about to write
 
+PATIENCE = 10.0  # seconds that a connection waits for the locks of others
+
 # WAL lets readers go on beside the one writer; FULL makes a commit survive a power cut, not only a
 # killed process; secure_delete overwrites what is deleted, which erasing relies on.
-PATIENCE = 10.0  # seconds that a connection waits for the locks of others
 SQLITE_SETTINGS = (
     f"PRAGMA busy_timeout = {PATIENCE * 1000:.0f}",
     "PRAGMA journal_mode = WAL",
