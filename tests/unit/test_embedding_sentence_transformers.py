@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -90,15 +92,58 @@ async def test_bfloat16_within_noise_is_the_same_model(folder: Path, monkeypatch
     assert 0 < np.abs(await row(narrow) - await row(wide)).max() < 0.05
 
 
-@pytest.mark.parametrize("faithful", [True, False])
-async def test_where_the_processor_has_amx_bfloat16_is_taken_if_it_changes_nothing(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, *, faithful: bool
+@pytest.mark.parametrize(
+    ("able", "faithful", "narrow_takes", "taken"),
+    [
+        (True, True, 0.5, True),
+        (True, False, 0.5, False),
+        (True, True, 1.0, False),
+        (False, True, 0.5, False),
+    ],
+)
+async def test_bfloat16_is_taken_where_it_is_faster_and_changes_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, able: bool, faithful: bool, narrow_takes: float, taken: bool
 ) -> None:
-    wide = await row(SentenceTransformerEmbedding(folder, precision="float32"))
-    monkeypatch.setattr(module, "_has_amx", lambda: True)
-    monkeypatch.setattr(module, "same_vectors", lambda *_: faithful)
+    import torch
 
-    assert np.array_equal(await row(SentenceTransformerEmbedding(folder)), wide) != faithful
+    def seconds(encoder: module.TorchEncoder) -> float:
+        return narrow_takes if encoder._model.dtype == torch.bfloat16 else 1.0
+
+    wide = await row(SentenceTransformerEmbedding(folder, precision="float32"))
+    monkeypatch.setattr(module, "_multiplies_bfloat16", lambda: able)
+    monkeypatch.setattr(module, "same_vectors", lambda *_: faithful)
+    monkeypatch.setattr(module, "_seconds", seconds)
+
+    assert np.array_equal(await row(SentenceTransformerEmbedding(folder, device="cpu")), wide) != taken
+
+
+async def test_batches_run_side_by_side_on_their_share_of_the_cores(folder: Path) -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    texts = [f"the dog number {number} lives in berlin" for number in range(400)]
+    model = SentenceTransformerEmbedding(folder, device="cpu", precision="float32")
+    await model.load()
+    encoder = model._worker.encoder
+    assert isinstance(encoder, module.TorchEncoder)
+    seen: dict[int, int] = {}
+    encode = encoder._model.forward
+
+    def forward(*given: object, **named: object) -> object:
+        seen[threading.get_ident()] = torch.get_num_threads()
+        time.sleep(0.01)
+        return encode(*given, **named)
+
+    encoder._model.forward = forward
+    rows = await model.embed_documents(texts)
+    encoder._model.forward = encode
+
+    cores = os.cpu_count() or 1
+    assert len(seen) == encoder.threads == min(cores, module.MOST_THREADS)
+    assert set(seen.values()) == {cores // encoder.threads}
+    assert torch.get_num_threads() == before
+    assert rows == pytest.approx(encoder._model.encode_document(texts, normalize_embeddings=True), abs=1e-6)
+    await model.close()
 
 
 async def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
