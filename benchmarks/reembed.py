@@ -41,6 +41,7 @@ ENDS = (
     " every other Thursday at half past nine",
 )
 SIZES = (10_000, 200_000)
+TURNS = 3
 
 
 def sentences(count: int, seed: int) -> list[str]:
@@ -84,15 +85,27 @@ def _filed(fact: Fact) -> Filed:
 
 
 async def throughput(users: int, facts: int) -> dict[str, Any]:
-    """The job in each precision beside a bare loop in the same one, and on onnxruntime, as the package ships it."""
-    found: dict[str, Any] = {"users": users, "facts_of_each": facts}
-    for precision in ("float32", "bfloat16"):
-        texts = [text for number in range(users) for text in sentences(facts, seed=number)]
-        alone = bare(texts, precision)
-        job = await whole_job(SentenceTransformerEmbedding(verified_folder(), precision=precision), users, facts)
-        found[precision] = {"bare": alone, "job": job, "over_bare": round(job / alone, 3)}
-    found["onnxruntime"] = {"job": await whole_job(bundled(), users, facts)}
-    return found
+    """The job beside a bare loop, in turns: as both come, in either precision, and with the bundled model."""
+    texts = [text for number in range(users) for text in sentences(facts, seed=number)]
+    times: dict[str, list[float]] = {}
+    for _ in range(TURNS):
+        for precision in ("float32", "bfloat16"):
+            times.setdefault(f"bare {precision}", []).append(bare(texts, precision))
+        for precision in ("float32", "bfloat16", "auto"):
+            model = SentenceTransformerEmbedding(verified_folder(), precision=precision)
+            times.setdefault(f"job {precision}", []).append(await whole_job(model, users, facts))
+        times.setdefault("job onnxruntime", []).append(await whole_job(bundled(), users, facts))
+    middle = {name: statistics.median(some) for name, some in times.items()}
+    pairs = [("auto", "float32"), ("float32", "float32"), ("bfloat16", "bfloat16"), ("onnxruntime", "float32")]
+    return {
+        "users": users,
+        "facts_of_each": facts,
+        "texts_a_second": middle,
+        "spread": {name: [min(some), max(some)] for name, some in times.items()},
+        "ratios": {
+            f"job {job} / bare {by}": round(middle[f"job {job}"] / middle[f"bare {by}"], 2) for job, by in pairs
+        },
+    }
 
 
 async def whole_job(model: EmbeddingModel, users: int, facts: int) -> float:

@@ -21,9 +21,9 @@ from semantic_memory.ledger.store import Clock, Ledger
 
 log = logging.getLogger("semantic_memory")
 
-BATCH = 1024  # texts that are embedded and written at once: what a killed job loses
+BATCH = 256  # texts that are embedded and written at once; their users are settled beside the next. A kill loses it
 MOST_USERS = 256  # in a piece
-LARGE = 8  # batches of one user, who is divided into pieces of about half as many
+LARGE = 32  # batches of one user, who is divided into pieces of about half as many
 
 
 @dataclass(frozen=True, slots=True)

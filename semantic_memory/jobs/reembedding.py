@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("semantic_memory")
 
 HOPELESS = 50  # users: when so many have failed and nobody's facts were ever embedded, the job stops
+LANES = 4  # users who are settled at once
 PASSES = 3  # over the users: the first takes long, and meanwhile others begin to have facts
 
 OnEvent = Callable[[Event], None]
@@ -148,16 +149,32 @@ class Reembedding:
         await self._check_use(enough=2)  # one who fails alone may have an odd fact
 
     async def _settle(self, settler: Settler, users: Sequence[Standing]) -> None:
-        for user in (user for user in users if user.user_key not in self._tally.failed):
-            try:
-                settled = await settler.settle(user)
-            except LedgerFailed:
-                raise
-            except SemanticMemoryError as error:
-                self._fail(user, str(error))
-            else:
-                if settled is not None:
-                    self._count_user(user, settled)
+        """A few users at a time: half of what each costs is waiting, for the disk and for Chroma's locks."""
+        waiting = iter(users)
+
+        async def lane() -> None:
+            for user in waiting:
+                await self._settle_one(settler, user)
+
+        try:
+            async with asyncio.TaskGroup() as lanes:
+                for _ in range(min(LANES, len(users))):
+                    lanes.create_task(lane())
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None  # the first; the others were stopped by it
+
+    async def _settle_one(self, settler: Settler, user: Standing) -> None:
+        if user.user_key in self._tally.failed:
+            return
+        try:
+            settled = await settler.settle(user)
+        except LedgerFailed:
+            raise
+        except SemanticMemoryError as error:
+            self._fail(user, str(error))
+        else:
+            if settled is not None:
+                self._count_user(user, settled)
 
     async def _parts(self) -> tuple[LocalEngine, Settler]:
         """The job's own shelf and follower: what the memory has cached for its answers stays where it is."""

@@ -68,7 +68,8 @@ async def test_workers_embed_and_the_job_does_the_rest(
         assert (report.users, report.texts) == (2, 2 * len(STATEMENTS))
         assert [(one.user_id, one.error) for one in report.failed] == [("eve", "it is poisoned")]
 
-        monkeypatch.setattr(building, "BATCH", 4)  # eve's facts are divided among the workers
+        monkeypatch.setattr(building, "BATCH", 4)
+        monkeypatch.setattr(building, "LARGE", 8)  # eve's facts are divided among the workers
         report = await jobs.reembed(memory, OtherModel(), engine=RayEngine(memory, OtherModel, workers=2))
         assert (report.users, report.failed) == (1, ())
         async with SemanticMemory.open(settings, embedding=OtherModel()) as new:

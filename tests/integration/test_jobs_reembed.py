@@ -505,6 +505,7 @@ async def test_a_batch_that_was_written_is_never_embedded_again(
 
 async def test_a_large_user_is_divided_and_settled_once(open_memory: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(building, "BATCH", 4)
+    monkeypatch.setattr(building, "LARGE", 8)
     memory = await open_memory()
     await memory.user("ada").remember_all(STATEMENTS)
     await memory.user("bob").remember_all(STATEMENTS[:6])
@@ -522,6 +523,7 @@ async def test_a_large_user_is_divided_and_settled_once(open_memory: Open, monke
 
 async def test_a_large_user_who_fails_is_told_once(open_memory: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(building, "BATCH", 4)
+    monkeypatch.setattr(building, "LARGE", 8)
     memory = await open_memory()
     await memory.user("ada").remember_all(STATEMENTS)
     events: list[jobs.Event] = []

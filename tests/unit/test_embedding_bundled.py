@@ -52,7 +52,9 @@ async def test_where_onnxruntime_computes_something_else_sentence_transformers_t
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(OnnxEncoder, "encode", lambda _self, texts, _kind: np.eye(len(texts), 384))
-    monkeypatch.setattr(sentence_transformers, "_multiplies_bfloat16", lambda: False)  # float32, as onnxruntime computes
+    monkeypatch.setattr(
+        sentence_transformers, "_multiplies_bfloat16", lambda: False
+    )  # float32, as onnxruntime computes
     model = bundled()
     with caplog.at_level(logging.WARNING):
         fingerprint = await model.load()

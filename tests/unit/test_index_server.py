@@ -262,10 +262,10 @@ class TestLeases:
         assert name in collections(client)
 
     def test_a_long_write_keeps_it(self, client, place, monkeypatch):
-        monkeypatch.setattr(leases, "LEASE", 0.4)
+        monkeypatch.setattr(leases, "LEASE", 1.5)
         with Lease(client, f"{place.name}.lock") as lease:
             for _ in range(8):
-                time.sleep(0.1)
+                time.sleep(0.25)
                 lease.renew()
                 with pytest.raises(IndexLocked):
                     Lease(client, f"{place.name}.lock").__enter__()
