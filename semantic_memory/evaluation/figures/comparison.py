@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 COLOURS = (BLUE, ORANGE, GREEN, RED, SKY, GREY)
 MARKERS = "os^Dv*"
+ASIDE = 0.025  # of the widest vector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,8 @@ def models(compared: Sequence[Compared], cutoff: int) -> Figure:
     for number, one in enumerate(compared):
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
         mean, low, high = (100 * part for part in (one.quality.mean, one.quality.low, one.quality.high))
-        for axes, x in ((sizes, one.vector_bytes), (speeds, one.milliseconds)):
+        aside = one.vector_bytes + _aside(number, [other.vector_bytes for other in compared])
+        for axes, x in ((sizes, aside), (speeds, one.milliseconds)):
             axes.errorbar(
                 [x], [mean], yerr=[[mean - low], [high - mean]], color=colour, marker=marker, label=one.name, ls="none"
             )
@@ -44,6 +46,12 @@ def models(compared: Sequence[Compared], cutoff: int) -> Figure:
     speeds.set_xscale("log")
     legend(made, sizes, columns=2)
     return made
+
+
+def _aside(number: int, sizes: Sequence[int]) -> float:
+    """By how much one of several models with vectors of one size is drawn beside the others."""
+    same = [other for other, size in enumerate(sizes) if size == sizes[number]]
+    return ASIDE * max(sizes) * (same.index(number) - (len(same) - 1) / 2)
 
 
 def neighbourhoods(kept: Sequence[float]) -> Figure:
