@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from semantic_memory.evaluation.report import Report
 
-WIDTH = 122  # columns of the tables
+WIDTH = 88  # columns of the tables
 FAILURES = 30
 
 STYLE = """
