@@ -10,12 +10,13 @@ import numpy as np
 from semantic_memory import reasons
 from semantic_memory.embedding.protocol import EmbeddingModel
 from semantic_memory.evaluation import fitting, metrics, training
-from semantic_memory.evaluation.datasets import Dataset
+from semantic_memory.evaluation.datasets import FITTED_ON, Dataset, asides, load, unrelated_prompts
 from semantic_memory.evaluation.details import Details
-from semantic_memory.evaluation.evaluate import FOLDS
+from semantic_memory.evaluation.elsewhere import FOLDS, Elsewhere
 from semantic_memory.evaluation.fitting import ORDER, PRIORS, Example
 from semantic_memory.evaluation.metrics import Estimate, estimate
-from semantic_memory.evaluation.trials import Trial, embed
+from semantic_memory.evaluation.trials import Trial, embed, embed_queries
+from semantic_memory.retrieval.relevance import relevance
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "nothing": (),
@@ -32,6 +33,20 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         *("cosine_session", "session_told", "session_coverage", "session_lexical", "session_share"),
     ),
     "length": ("length", "lexical_length"),
+}
+
+
+SILENT: Mapping[str, tuple[str, ...]] = {
+    "nothing": (),
+    "the nearest fact's cosine": ("query_cosine",),
+    "how much of the question the facts know": ("query_known", "query_coverage"),
+    "names": ("unknown_names", "known_names", "no_names"),
+    "the best facts' scores": ("query_best", "query_best_three", "query_lead"),
+    "whether they speak of themselves": ("personal",),
+    "the probe": ("asks_user",),
+    "both of these": ("personal", "asks_user"),
+    "the time asked for": ("query_timed",),
+    "how many facts there are": ("shelf_size",),
 }
 
 
@@ -59,6 +74,47 @@ def _measured(
                 ranked = [one.fact_ids[place] for place in np.argsort(-(one.order @ order), kind="stable")]
                 results[trial.source].append(metrics.all_at(ranked, trial.evidence, cutoffs[trial.source]))
     return {name: estimate(values) for name, values in results.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silenced:
+    """What a silence lets through of one data set's users."""
+
+    kept: Estimate  # of their questions that have a right fact among the first: those to which one is shown
+    shown: Estimate  # of the questions and prompts that have nothing to do with them: those that get anything
+
+
+async def ablate_silence(datasets: Sequence[Dataset], embedding: EmbeddingModel) -> dict[str, dict[str, Silenced]]:
+    """By what the silence is learned without (`SILENT`), and by data set; out of fold, with the order that ships.
+
+    On what calibrations are fitted on, small shelves included, and on each question's hardest facts.
+    """
+    everything = [one for dataset in datasets for one in await embed(dataset, embedding)]
+    everything += [one for dataset in load(FITTED_ON) for one in await embed(dataset, embedding)]
+    prompts, more = [await embed_queries(texts, embedding) for texts in (unrelated_prompts(), asides())]
+    elsewhere = Elsewhere(everything, prompts, more, probed=True)
+    of_set = {trial.group: trial.source for one in everything for trial in one.trials}
+    return {
+        left_out: {dataset.name: _silenced(elsewhere, dataset, of_set, without) for dataset in datasets}
+        for left_out, without in SILENT.items()
+    }
+
+
+def _silenced(elsewhere: Elsewhere, dataset: Dataset, of_set: Mapping[str, str], without: tuple[str, ...]) -> Silenced:
+    kept, shown = [], []
+    for one in elsewhere.found:
+        if of_set[one.trial.group] != dataset.name:
+            continue
+        calibration = elsewhere.of(one.trial, without)
+        probe = calibration.probe(one.trial.query.vector) if calibration.probe else 0.0
+        found = relevance(one.signals | {"asks_user": probe}, calibration)
+        passes = found.probability >= calibration.min_relevance
+        if not one.answerable:
+            if one.weights[1] == 1.0:
+                shown.append(bool(passes.any()))
+        elif one.right[first := np.argsort(-found.log_odds)[: dataset.cutoff]].any():
+            kept.append(bool((one.right & passes)[first].any()))
+    return Silenced(kept=estimate(kept), shown=estimate(shown))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +21,7 @@ from semantic_memory.evaluation.datasets import (
     personal_prompts,
     unrelated_prompts,
 )
+from semantic_memory.evaluation.elsewhere import Elsewhere
 from semantic_memory.evaluation.metrics import Estimate, Pieces, estimate
 from semantic_memory.evaluation.report import InBlock, Report, Scores, Silence
 from semantic_memory.evaluation.trials import Embedded, Trial, embed, embed_queries, without_vector, without_vectors
@@ -33,7 +33,6 @@ from semantic_memory.retrieval.shelf import highest
 from semantic_memory.settings import Settings
 
 CUTOFFS = (1, 3, 5, 10, 20)
-FOLDS = 5
 STRANGERS = 200  # questions of other users, per user
 BEST = 10  # facts per question whose probabilities are checked
 
@@ -84,7 +83,8 @@ async def prepared(
         learned = [one for name, of_set in embedded.items() if name != HELD_OUT for one in of_set]
         learned += await _embed(load(FITTED_ON)[0], embedding, basis)
         more = await _prompts(asides(), embedding, basis)
-        calibration_of = _fitted_elsewhere(learned, prompts, more, basis)
+        elsewhere = Elsewhere(learned, prompts, more, relative=basis == "any-model", probed=basis == "model")
+        calibration_of: CalibrationOf = elsewhere.of
     else:
         used = Calibration.read(calibration) if calibration else Calibration.load(_name(embedding, basis))
         calibration_of = _always(used)
@@ -130,27 +130,6 @@ def _name(embedding: EmbeddingModel, basis: Basis) -> str:
 
 def _always(calibration: Calibration) -> CalibrationOf:
     return lambda _: calibration
-
-
-def _fitted_elsewhere(
-    everything: Sequence[Embedded], prompts: Sequence[Query], more: Sequence[Query], basis: Basis
-) -> CalibrationOf:
-    """For each trial, a calibration that was fitted without its user, without who asks and without the prompt."""
-    fold = training.folds(everything, FOLDS)
-    by_prompt = {id(prompt): number % FOLDS for number, prompt in enumerate(prompts)}
-    trials, relative = training.trials(everything, [*prompts, *more]), basis == "any-model"
-    found = fitting.examples(trials, relative=relative)
-
-    def places(trial: Trial) -> frozenset[int]:
-        known = (fold.get(trial.group), fold.get(trial.asker or ""), by_prompt.get(id(trial.query)))
-        return frozenset(one for one in known if one is not None)
-
-    @cache
-    def without(held: frozenset[int]) -> Calibration:
-        seen = [one for one, trial in zip(found, trials, strict=True) if not places(trial) & held]
-        return fitting.fit(seen, name=f"without {sorted(held)}", relative=relative, probed=basis == "model")
-
-    return lambda trial: without(places(trial))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from semantic_memory.evaluation import probing
 from semantic_memory.evaluation.training import ELSEWHERE, PERHAPS
 from semantic_memory.evaluation.trials import Trial
 from semantic_memory.retrieval.reading import Reading
-from semantic_memory.retrieval.relevance import Calibration, Logistic, relevance, summit, timed
+from semantic_memory.retrieval.relevance import Calibration, Logistic, Probe, relevance, summit, timed
 from semantic_memory.retrieval.signals import Signals, measure
 from semantic_memory.retrieval.temporal import preferred
 
@@ -86,30 +86,48 @@ def examples(trials: Iterable[Trial], *, relative: bool = False) -> list[Example
 
 
 def fit(found: Sequence[Example], *, name: str, relative: bool = False, probed: bool = False) -> Calibration:
-    """Constants for an embedding model, from measured trials; `probed` with a probe of its query vectors.
+    """Constants for an embedding model, from measured trials; `probed` with a probe of its query vectors."""
+    return Learned.of(found, relative=relative, probed=probed).calibration(name)
 
-    The order is learned by a softmax over each question's facts (as in ListNet, Cao et al. 2007, with each
-    right fact against the wrong ones only); its probability and the silence by logistic regression.
-    """
-    helps, level = _probability([one for one in found if one.answerable], learn_order(found))
-    unrelated_shown = UNRELATED_SHOWN_RELATIVE if relative else UNRELATED_SHOWN
-    probe, asks = probing.fit(found) if probed else (None, None)
-    answerable = _silence(found, helps, unrelated_shown, asks)
-    if asks is not None:
-        found = [_told(one, value) for one, value in zip(found, asks, strict=True)]
-    loose = Calibration(
-        name=name,
-        answerable=answerable,
-        helps=helps,
-        level=level,
-        relative=relative,
-        min_relevance=0.0,
-        min_share=MIN_SHARE,
-        probe=probe,
-    )
-    shown = [_best(one, loose) for one in found if not one.answerable and one.weights[1] == 1.0]
-    threshold = float(np.quantile(shown, 1 - unrelated_shown)) if shown else 0.0
-    return replace(loose, min_relevance=round(threshold, 4))
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What is learned before the silence: the order, its probability, the probe and what it says."""
+
+    found: Sequence[Example]
+    helps: Logistic
+    level: Logistic
+    relative: bool
+    probe: Probe | None
+    asks: Floats | None  # of each example: what a probe says that has not seen it
+
+    @classmethod
+    def of(cls, found: Sequence[Example], *, relative: bool = False, probed: bool = False) -> Learned:
+        """The order is learned by a softmax over each question's facts (as in ListNet, Cao et al. 2007, with each
+        right fact against the wrong ones only); its probability and the silence by logistic regression.
+        """
+        helps, level = _probability([one for one in found if one.answerable], learn_order(found))
+        probe, asks = probing.fit(found) if probed else (None, None)
+        return cls(found, helps, level, relative, probe, asks)
+
+    def calibration(self, name: str, without: Collection[str] = ()) -> Calibration:
+        """With a silence that does `without` some of its signals."""
+        unrelated_shown = UNRELATED_SHOWN_RELATIVE if self.relative else UNRELATED_SHOWN
+        loose = Calibration(
+            name=name,
+            answerable=_silence(self.found, self.helps, unrelated_shown, self.asks, without),
+            helps=self.helps,
+            level=self.level,
+            relative=self.relative,
+            min_relevance=0.0,
+            min_share=MIN_SHARE,
+            probe=self.probe,
+        )
+        asks = self.asks if self.asks is not None else np.zeros(len(self.found))
+        told = (_told(one, value) for one, value in zip(self.found, asks, strict=True))
+        shown = [_best(one, loose) for one in told if not one.answerable and one.weights[1] == 1.0]
+        threshold = float(np.quantile(shown, 1 - unrelated_shown)) if shown else 0.0
+        return replace(loose, min_relevance=round(threshold, 4))
 
 
 def _told(one: Example, asks: float) -> Example:
@@ -186,7 +204,13 @@ def _probability(found: Sequence[Example], order: Floats) -> tuple[Logistic, Log
     return _logistic_of(0.0, helps | PRIORS), _logistic_of(bias, lift)
 
 
-def _silence(found: Sequence[Example], helps: Logistic, unrelated_shown: float, asks: Floats | None = None) -> Logistic:
+def _silence(
+    found: Sequence[Example],
+    helps: Logistic,
+    unrelated_shown: float,
+    asks: Floats | None = None,
+    without: Collection[str] = (),
+) -> Logistic:
     """The chance that any fact helps, made steep and set so that few unrelated questions pass.
 
     `asks` is what a probe says of each, that has not seen it.
@@ -195,6 +219,7 @@ def _silence(found: Sequence[Example], helps: Logistic, unrelated_shown: float, 
     names: tuple[str, ...] = SILENCE
     if asks is not None:
         rows, names = np.column_stack([rows, asks]), (*SILENCE, "asks_user")
+    rows = rows * [signal not in without for signal in names]
     weights = np.array([one.weights[1] for one in found])
     answerable = [one.answerable for one in found]
     slopes, bias = _logistic(rows, answerable, weights)

@@ -7,6 +7,7 @@ import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from rich.console import Console
 from sklearn.metrics import ndcg_score
 
 from semantic_memory.errors import InvalidInput
-from semantic_memory.evaluation import datasets, fitting, locomo, metrics
+from semantic_memory.evaluation import ablation, datasets, fitting, locomo, metrics, training
 from semantic_memory.evaluation import evaluate as evaluating
 from semantic_memory.evaluation.evaluate import Answer, answer, evaluate, fit
 from semantic_memory.evaluation.fitting import ORDER
@@ -175,7 +176,11 @@ class TestEvaluate:
         learned: dict[str, set[tuple[str, str]]] = {}
         measured: list[tuple[Calibration, Trial]] = []
         monkeypatch.setattr(fitting, "examples", lambda trials, *, relative: list(trials))
-        monkeypatch.setattr(fitting, "fit", lambda seen, *, name, **_: _remembering(learned, seen, name))
+        monkeypatch.setattr(
+            fitting.Learned,
+            "of",
+            lambda seen, **_: SimpleNamespace(calibration=lambda name, _: _remembering(learned, seen, name)),
+        )
         monkeypatch.setattr(evaluating, "answer", lambda trial, used: _noting(measured, trial, used))
         await evaluate([few_users], HashEmbeddingModel(), out_of_fold=True)
         prompts, personal = set(datasets.unrelated_prompts()), set(datasets.personal_prompts())
@@ -218,6 +223,19 @@ class TestEvaluate:
         assert Calibration.from_json(found.to_json()) == found
         again = await fit([few_users], HashEmbeddingModel())
         assert again == found
+
+    async def test_a_silence_that_may_not_see_what_the_facts_know_keeps_less(self, monkeypatch: pytest.MonkeyPatch):
+        (own,) = datasets.load("own")
+        some = dataclasses.replace(own, cases=own.cases[:4])
+        for most in ("SMALL_SHELVES", "STRANGERS", "FOREIGNERS", "UNRELATED"):
+            monkeypatch.setattr(training, most, 5)
+        words = ("query_known", "query_coverage", "unknown_names", "known_names", "no_names")
+        blind = (*words, "query_cosine", "query_best", "query_best_three", "query_lead", "personal", "asks_user")
+        monkeypatch.setattr(ablation, "SILENT", {"nothing": (), "what it knows": blind})
+        found = await ablation.ablate_silence([some], HashEmbeddingModel())
+        whole, without = found["nothing"]["own"], found["what it knows"]["own"]
+        assert whole.shown.mean < 0.2
+        assert whole.kept.mean > without.kept.mean + 0.2
 
     @needs_data
     async def test_recall_beats_both_baselines_on_dialogues(self):
