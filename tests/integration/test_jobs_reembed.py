@@ -19,6 +19,10 @@ from semantic_memory.index import FolderIndex, Place
 from semantic_memory.jobs import building
 from semantic_memory.jobs.building import Built, LocalEngine, Piece
 from semantic_memory.jobs.planning import check_disk
+from semantic_memory.jobs.reembedding import LANES
+from semantic_memory.jobs.settling import Settler
+from semantic_memory.jobs.values import Settled
+from semantic_memory.ledger.generations import Standing
 from semantic_memory.testing import HashEmbeddingModel
 from tests import processes
 from tests.jobs_models import OtherModel, PoisonedModel, WatchedModel
@@ -195,6 +199,47 @@ async def test_users_who_fail_are_listed_however_often_the_job_is_started(
     monkeypatch.setattr(building, "BATCH", 1)  # each user is a piece, the failing ones may come first
     report = await jobs.reembed(memory, PoisonedModel())
     assert (report.users, len(report.failed)) == (1, 2)
+
+
+async def test_a_few_users_are_settled_at_once(open_memory: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    settle, at_work, most = Settler.settle, set[str](), 0
+
+    async def watched(self: Settler, user: Standing) -> Settled | None:
+        nonlocal most
+        at_work.add(user.user_key)
+        most = max(most, len(at_work))
+        await asyncio.sleep(0.05)
+        found = await settle(self, user)
+        at_work.discard(user.user_key)
+        return found
+
+    memory, users = await open_memory(), [f"user-{number}" for number in range(LANES + 3)]
+    for user in users:
+        await memory.user(user).remember_all(STATEMENTS[:3])
+    monkeypatch.setattr(Settler, "settle", watched)
+    report = await jobs.reembed(memory, OtherModel())
+    assert (report.users, report.failed, most) == (len(users), (), LANES)
+    for user in users:
+        await is_right(memory, user, OtherModel())
+
+
+async def test_a_ledger_that_fails_while_users_are_settled_ends_the_job_and_the_next_goes_on(
+    open_memory: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(_self: Settler, user: Standing) -> Settled | None:
+        raise LedgerFailed(f"the ledger can't be reached for {user.user_id}")
+
+    memory = await open_memory()
+    for user in ("ada", "bob", "eve"):
+        await memory.user(user).remember_all(STATEMENTS[:5])
+    with monkeypatch.context() as broken:
+        broken.setattr(Settler, "settle", away)
+        with pytest.raises(LedgerFailed, match="can't be reached"):
+            await jobs.reembed(memory, OtherModel())
+    report = await jobs.reembed(memory, OtherModel())
+    assert (report.users, report.texts, report.failed) == (3, 0, ())
+    for user in ("ada", "bob", "eve"):
+        await is_right(memory, user, OtherModel())
 
 
 async def test_a_node_with_another_model_than_the_job_is_an_error_and_writes_nothing(open_memory: Open) -> None:

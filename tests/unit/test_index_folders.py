@@ -6,16 +6,17 @@ import asyncio
 import os
 import shutil
 import signal
+import sqlite3
 import sys
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from semantic_memory.errors import IndexFailed, IndexLocked
-from semantic_memory.index import FolderIndex, Place
+from semantic_memory.index import FolderIndex, Place, chroma
 from semantic_memory.index.pool import Pool
 from semantic_memory.index.workers import Workers
 from tests import processes
@@ -467,6 +468,22 @@ def test_nothing_that_was_in_memory_before_stays_in_the_files(root, monkeypatch)
             await index.close()
     """
     assert processes.run(code, root) == ["0", "0"]
+
+
+async def test_a_new_folder_is_a_copy_of_an_empty_one_that_writes_ahead(tmp_path, monkeypatch):
+    monkeypatch.setattr(chroma, "_empty", None)
+    chroma.create_folder(tmp_path / "first")
+    opened: list[Path] = []
+    monkeypatch.setattr(chroma, "open_folder", opened.append)
+    chroma.create_folder(tmp_path / "second")
+    assert opened == []
+    first, second = (tmp_path / name / "chroma.sqlite3" for name in ("first", "second"))
+    assert first.read_bytes() == second.read_bytes()
+    with closing(sqlite3.connect(second)) as database:
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        assert {"collections", "segments", "embeddings_queue"} < tables
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert database.execute("SELECT count(*) FROM collections").fetchone() == (0,)
 
 
 async def test_the_graph_is_loaded_by_a_call_that_lets_other_threads_run(root, index, monkeypatch):
