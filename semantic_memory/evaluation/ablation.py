@@ -10,7 +10,7 @@ import numpy as np
 from semantic_memory import reasons
 from semantic_memory.embedding.protocol import EmbeddingModel
 from semantic_memory.evaluation import fitting, metrics, training
-from semantic_memory.evaluation.datasets import FITTED_ON, Dataset, asides, load, unrelated_prompts
+from semantic_memory.evaluation.datasets import FITTED_ON, HELD_OUT, Dataset, asides, load, unrelated_prompts
 from semantic_memory.evaluation.details import Details
 from semantic_memory.evaluation.elsewhere import FOLDS, Elsewhere
 from semantic_memory.evaluation.fitting import ORDER, PRIORS, Example
@@ -87,8 +87,10 @@ class Silenced:
 async def ablate_silence(datasets: Sequence[Dataset], embedding: EmbeddingModel) -> dict[str, dict[str, Silenced]]:
     """By what the silence is learned without (`SILENT`), and by data set; out of fold, with the order that ships.
 
-    On what calibrations are fitted on, small shelves included, and on each question's hardest facts.
+    On what calibrations are fitted on, small shelves included, and on each question's hardest facts; so not on the
+    set that nothing is fitted on.
     """
+    datasets = [dataset for dataset in datasets if dataset.name != HELD_OUT]
     everything = [one for dataset in datasets for one in await embed(dataset, embedding)]
     everything += [one for dataset in load(FITTED_ON) for one in await embed(dataset, embedding)]
     prompts, more = [await embed_queries(texts, embedding) for texts in (unrelated_prompts(), asides())]
