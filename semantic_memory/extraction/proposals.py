@@ -14,6 +14,8 @@ from semantic_memory.extraction.cues import SUPPOSED, canonical
 from semantic_memory.extraction.prose import is_own
 from semantic_memory.facts import CandidateFact, Fact, Message
 from semantic_memory.quotes import Excerpt, find_quote
+from semantic_memory.reconcile import says_otherwise
+from semantic_memory.reconcile.wording import read
 
 log = logging.getLogger(__name__)
 
@@ -97,18 +99,34 @@ def _candidate(
         return None
     message, excerpt = source
     target = handles.get(proposal.known or "") if proposal.operation != "new" else None
+    operation = proposal.operation if target else "new"
+    if _is_borrowed(text, excerpt.quote, operation, handles):
+        text, operation = excerpt.quote, "replaces" if operation == "replaces" else "new"
     return CandidateFact(
         text=text,
         position=message.position,
         quote=excerpt.quote,
-        operation=proposal.operation if target else "new",
-        target=target.id if target else None,
+        operation=operation,
+        target=target.id if target and operation != "new" else None,
         kind=proposal.kind,
         subject=proposal.subject or None,
         stance=proposal.stance,
         valid_from=_midnight(proposal.valid_from),
         valid_to=_midnight(proposal.valid_to),
     )
+
+
+def _is_borrowed(text: str, quote: str, operation: str, handles: Mapping[str, Fact]) -> bool:
+    """Whether the text is only what was known before, where something else was said.
+
+    Small models write down the fact that is replaced in place of what replaces it. The user's own words are right.
+    """
+    claimed = read(text).tokens
+    if all(read(fact.text).tokens != claimed for fact in handles.values()):
+        return False
+    if " ".join(claimed) in " ".join(read(quote).tokens):
+        return False
+    return operation != "same" or says_otherwise(text, quote)
 
 
 def _problem(proposal: Proposal, text: str, source: tuple[Message, Excerpt] | None) -> str | None:

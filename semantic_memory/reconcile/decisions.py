@@ -23,6 +23,7 @@ from semantic_memory.reconcile.judgement import (
     check_replaces,
     check_same,
     judge,
+    says_otherwise,
     walled_off,
 )
 
@@ -158,6 +159,8 @@ class _Board:
         draft, me = self._drafts[place], len(self._ids) + place
         if draft.action == "rejected":
             return draft
+        if self._borrows(place, me):
+            return replace(draft, action="rejected", reason="a known fact's words, and a quote that says otherwise")
         judgement, other = self._judge(self._candidates[place], me, closeness)
         decision = self._gate(draft, judgement, me, other)
         if decision.action in ("new", "replaces", "conflicts"):
@@ -167,6 +170,12 @@ class _Board:
         if decision.action == "quarantined":
             self._held.add(me)
         return decision
+
+    def _borrows(self, place: int, me: int) -> bool:
+        """Whether it only repeats what is known, and its quote doesn't: models copy what they were shown."""
+        excerpt, known = self._drafts[place].excerpt, range(len(self._ids))
+        copied = not self._same_words[self._statements[me].plain].isdisjoint(known)
+        return copied and excerpt is not None and says_otherwise(self._candidates[place].text, excerpt.quote)
 
     def _judge(self, candidate: CandidateFact, me: int, closeness: Sequence[float]) -> tuple[Judgement, int | None]:
         """How the candidate stands to what is there: as proposed if that holds, else as compared."""

@@ -176,6 +176,15 @@ def _judge(known: Statement, candidate: Statement, closeness: float, thresholds:
     return Judgement("unrelated", "nothing like it")
 
 
+def says_otherwise(text: str, quote: str) -> bool:
+    """Whether a quote says something else than the statement that it shall bear out: the opposite, that it ended,
+    that it depends, another number, name or person."""
+    claimed, said = read(text), read(quote)
+    apart = difference(claimed, said)
+    turned = apart.negation or claimed.condition != said.condition or claimed.changed != said.changed
+    return turned or apart.people or bool(apart.swapped) or bool(set(claimed.numbers) ^ set(said.numbers))
+
+
 def check_same(known: Statement, candidate: Statement, closeness: float, thresholds: Thresholds) -> str | None:
     """Why a proposed repetition can't be one; None when it can."""
     old, new = read(known.text), read(candidate.text)

@@ -167,6 +167,22 @@ class TestWhatIsBelieved:
         (found,), _ = await extract(conversation, proposal(quote=quote))
         assert found.quote == exact
 
+    @pytest.mark.parametrize(
+        ("said_of_it", "operation", "text", "becomes"),
+        [
+            ("I don't live in Rome", "replaces", "I don't live in Rome", "replaces"),
+            ("I don't live in Rome", "same", "I don't live in Rome", "new"),
+            ("the ferry was late", "new", "the ferry was late", "new"),
+            ("I live here in the middle of Rome", "same", "I live in Rome.", "same"),
+            ("as I said, I live in Rome", "new", "I live in Rome.", "new"),
+        ],
+    )
+    async def test_a_known_facts_words_are_not_taken_for_what_was_said(self, said_of_it, operation, text, becomes):
+        """Small models write down the fact that is replaced, in place of what replaces it."""
+        copied = proposal(quote=said_of_it, fact="I live in Rome.", operation=operation, known="K1")
+        (found,), _ = await extract(said(f"Well, {said_of_it}."), copied, known=[known("f1", "I live in Rome.")])
+        assert (found.text, found.operation, found.target) == (text, becomes, None if becomes == "new" else "f1")
+
     async def test_a_miscounted_message_is_found_by_its_quote(self):
         (found,), _ = await extract(ROME, proposal(message=2))
         assert found.position == 0

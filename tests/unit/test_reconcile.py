@@ -14,7 +14,7 @@ from semantic_memory.embedding.bundled import bundled
 from semantic_memory.embedding.protocol import Matrix
 from semantic_memory.errors import InvalidInput
 from semantic_memory.evaluation.reconciliation import evaluate_reconciliation
-from semantic_memory.facts import CandidateFact, Fact, Message, Role, Status
+from semantic_memory.facts import CandidateFact, Fact, Message, Operation, Role, Status
 from semantic_memory.quotes import CONTEXT, find_quote
 from semantic_memory.reconcile import STRICT, Decision, Thresholds, reconcile
 
@@ -169,6 +169,22 @@ class TestEvidence:
     def test_a_quote_that_nobody_said_is_rejected(self, quote: str) -> None:
         decision = decide(candidate("x", quote=quote), said=message("my target is GCP"))
         assert (decision.action, decision.excerpt) == ("rejected", None)
+
+    @pytest.mark.parametrize(
+        ("said", "action"),
+        [
+            ("My wife doesn't have asthma.", "rejected"),
+            ("My wife no longer has asthma.", "rejected"),
+            ("My wife has asthma if the air is cold.", "rejected"),
+            ("Yes, asthma, my wife has it.", "same"),
+        ],
+    )
+    @pytest.mark.parametrize("operation", ["new", "same", "replaces"])
+    def test_a_known_facts_words_need_a_quote_that_does_not_say_otherwise(
+        self, said: str, action: str, operation: Operation
+    ) -> None:
+        one = candidate("My wife has asthma.", quote=said, operation=operation, target="f1")
+        assert decide(one, "My wife has asthma.", said=message(said)).action == action
 
     def test_a_message_that_is_not_there_is_rejected(self) -> None:
         assert decide(candidate("I like tea.", position=7)).action == "rejected"
