@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from semantic_memory.evaluation.details import Details
 from semantic_memory.evaluation.elsewhere import FOLDS, Elsewhere
 from semantic_memory.evaluation.fitting import ORDER, PRIORS, Example
 from semantic_memory.evaluation.metrics import Estimate, estimate
-from semantic_memory.evaluation.trials import Trial, embed, embed_queries
+from semantic_memory.evaluation.trials import Embedded, Trial, embed, embed_queries
 from semantic_memory.retrieval.relevance import relevance
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -85,27 +85,36 @@ class Silenced:
 
 
 async def ablate_silence(datasets: Sequence[Dataset], embedding: EmbeddingModel) -> dict[str, dict[str, Silenced]]:
-    """By what the silence is learned without (`SILENT`), and by data set; out of fold, with the order that ships.
+    """By what the silence is learned without (`SILENT`), and by data set; out of fold, the order learned there too.
 
-    On what calibrations are fitted on, small shelves included, and on each question's hardest facts; so not on the
-    set that nothing is fitted on.
+    Sets of the same users, as LoCoMo's turns and facts, count as one. On what calibrations are fitted on, small
+    shelves included, and on each question's hardest facts; so not on the set that nothing is fitted on.
     """
     datasets = [dataset for dataset in datasets if dataset.name != HELD_OUT]
     everything = [one for dataset in datasets for one in await embed(dataset, embedding)]
     everything += [one for dataset in load(FITTED_ON) for one in await embed(dataset, embedding)]
     prompts, more = [await embed_queries(texts, embedding) for texts in (unrelated_prompts(), asides())]
     elsewhere = Elsewhere(everything, prompts, more, probed=True)
-    of_set = {trial.group: trial.source for one in everything for trial in one.trials}
+    of_set: dict[str, str] = {}
+    for group, source in dict.fromkeys((trial.group, trial.source) for one in everything for trial in one.trials):
+        of_set[group] = f"{of_set[group]}, {source}" if group in of_set else source
+    cutoffs = {of_set[trial.group]: dataset.cutoff for dataset in datasets for trial in _some_of(dataset, everything)}
     return {
-        left_out: {dataset.name: _silenced(elsewhere, dataset, of_set, without) for dataset in datasets}
+        left_out: {name: _silenced(elsewhere, of_set, name, cutoff, without) for name, cutoff in cutoffs.items()}
         for left_out, without in SILENT.items()
     }
 
 
-def _silenced(elsewhere: Elsewhere, dataset: Dataset, of_set: Mapping[str, str], without: tuple[str, ...]) -> Silenced:
+def _some_of(dataset: Dataset, everything: Sequence[Embedded]) -> Iterator[Trial]:
+    return (trial for one in everything for trial in one.trials if trial.source == dataset.name)
+
+
+def _silenced(
+    elsewhere: Elsewhere, of_set: Mapping[str, str], name: str, cutoff: int, without: tuple[str, ...]
+) -> Silenced:
     kept, shown = [], []
     for one in elsewhere.found:
-        if of_set[one.trial.group] != dataset.name:
+        if of_set[one.trial.group] != name:
             continue
         calibration = elsewhere.of(one.trial, without)
         probe = calibration.probe(one.trial.query.vector) if calibration.probe else 0.0
@@ -114,7 +123,7 @@ def _silenced(elsewhere: Elsewhere, dataset: Dataset, of_set: Mapping[str, str],
         if not one.answerable:
             if one.weights[1] == 1.0:
                 shown.append(bool(passes.any()))
-        elif one.right[first := np.argsort(-found.log_odds)[: dataset.cutoff]].any():
+        elif one.right[first := np.argsort(-found.log_odds)[:cutoff]].any():
             kept.append(bool((one.right & passes)[first].any()))
     return Silenced(kept=estimate(kept), shown=estimate(shown))
 
