@@ -117,8 +117,9 @@ class TestPool:
                 threads = len(os.listdir("/proc/self/task"))
         assert 4 * 3 <= open_handles(root) <= 4 * 20
         assert sum(index.watermark(other) is not None for other in places) == 4
-        # the threads of a folder that was closed end behind its back; one that stayed of each would make 59 more
-        await eventually(lambda: len(os.listdir("/proc/self/task")) <= threads + 4)
+        # The threads of a folder that was closed end behind its back; one that stayed of each would make 59 more.
+        # The process may begin and end some others meanwhile, that earlier tests and Chroma's own pools keep.
+        await eventually(lambda: len(os.listdir("/proc/self/task")) <= threads + 20, seconds=10)
         assert await index.open(places[0]) == 0
         assert (await index.nearest(places[0], items(2, seed=0)[1][1], 1))[0].fact_id == "fact-1"
         await index.close()
