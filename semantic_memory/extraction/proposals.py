@@ -124,7 +124,7 @@ def _is_borrowed(text: str, quote: str, operation: str, handles: Mapping[str, Fa
     claimed = read(text).tokens
     if all(read(fact.text).tokens != claimed for fact in handles.values()):
         return False
-    if " ".join(claimed) in " ".join(read(quote).tokens):
+    if f" {' '.join(claimed)} " in f" {' '.join(read(quote).tokens)} ":
         return False
     return operation != "same" or says_otherwise(text, quote)
 
