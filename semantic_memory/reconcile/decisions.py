@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from heapq import nlargest
 from typing import Literal
 
 import numpy as np
@@ -94,7 +93,7 @@ def reconcile(
     board = _Board(candidates, known, drafts, statements, trusted, thresholds or Thresholds())
     if among is None:
         among = np.zeros((len(candidates), len(candidates)), dtype=np.float32)
-    rows = np.hstack([similarity, among]).tolist()
+    rows = np.hstack([similarity, among])
     return [board.settle(place, rows[place]) for place in range(len(candidates))]
 
 
@@ -154,7 +153,7 @@ class _Board:
             if fact.status == "superseded" and (successor := fact.superseded_by) in self._ids
         }
 
-    def settle(self, place: int, closeness: Sequence[float]) -> Decision:
+    def settle(self, place: int, closeness: Matrix) -> Decision:
         """The decision on the candidate at `place`; later candidates are held against what it leaves."""
         draft, me = self._drafts[place], len(self._ids) + place
         if draft.action == "rejected":
@@ -177,7 +176,7 @@ class _Board:
         copied = not self._same_words[self._statements[me].plain].isdisjoint(known)
         return copied and excerpt is not None and says_otherwise(self._candidates[place].text, excerpt.quote)
 
-    def _judge(self, candidate: CandidateFact, me: int, closeness: Sequence[float]) -> tuple[Judgement, int | None]:
+    def _judge(self, candidate: CandidateFact, me: int, closeness: Matrix) -> tuple[Judgement, int | None]:
         """How the candidate stands to what is there: as proposed if that holds, else as compared."""
         if candidate.operation == "new":
             return self._compare(me, closeness)
@@ -188,29 +187,35 @@ class _Board:
         judgement, other = self._compare(me, closeness)
         return replace(judgement, reason=f"{judgement.reason}; not {candidate.operation}: {fault}"), other
 
-    def _fault(self, candidate: CandidateFact, target: int | None, me: int, closeness: Sequence[float]) -> str | None:
+    def _fault(self, candidate: CandidateFact, target: int | None, me: int, closeness: Matrix) -> str | None:
         """Why a proposal can't be followed."""
         if target is None:
             return "no such fact"
         if target not in self._standing:
             return "that fact is not active"
         check = check_same if candidate.operation == "same" else check_replaces
-        return check(self._statements[target], self._statements[me], closeness[target], self._thresholds)
+        return check(self._statements[target], self._statements[me], float(closeness[target]), self._thresholds)
 
-    def _compare(self, me: int, closeness: Sequence[float]) -> tuple[Judgement, int | None]:
+    def _compare(self, me: int, closeness: Matrix) -> tuple[Judgement, int | None]:
         """The firmest relation to any of the nearest statements; of equally firm ones the nearest."""
         statement = self._statements[me]
         others = self._standing | (set() if statement.origin in self._trusted else self._held)
-        nearest = nlargest(_NEAREST, others, key=closeness.__getitem__)
-        near = [index for index in nearest if closeness[index] >= self._thresholds.least]
+        near = self._nearest(others, closeness)
         firmest, found = Judgement("unrelated", "nothing like it is known"), None
         for index in dict.fromkeys([*(others & self._same_words[statement.plain]), *near]):
-            judgement = judge(self._statements[index], statement, closeness[index], self._thresholds)
+            judgement = judge(self._statements[index], statement, float(closeness[index]), self._thresholds)
             if _FIRMNESS.index(judgement.relation) > _FIRMNESS.index(firmest.relation):
                 firmest, found = judgement, index
         if firmest.relation == "unrelated" and (instead := self._believed_instead(statement)) is not None:
             return Judgement("contradicts", "it was replaced, and is said again"), instead
         return firmest, found
+
+    def _nearest(self, others: Collection[int], closeness: Matrix) -> list[int]:
+        """The few of the others that are near enough for words to say how they stand, nearest first."""
+        rows = np.fromiter(others, dtype=np.intp, count=len(others))
+        near = rows[closeness[rows] >= self._thresholds.least]
+        found: list[int] = near[np.argsort(-closeness[near], kind="stable")[:_NEAREST]].tolist()
+        return found
 
     def _believed_instead(self, statement: Statement) -> int | None:
         """What stands in the place of a known statement with these very words."""

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Literal
 
 from semantic_memory.facts import CandidateFact, Fact, Origin, Stance
-from semantic_memory.reconcile.wording import Difference, Wording, difference, read
+from semantic_memory.reconcile.wording import Difference, Wording, read
 
 # Overlap of words, from which on two statements may be about the same. Set on the `fit` pairs and on long facts
 # as language models write them, where a cosine of 0.9 proves little.
@@ -158,7 +158,7 @@ _ACROSS: Mapping[Relation, Relation] = {"same": "unrelated", "replaces": "contra
 
 def _judge(known: Statement, candidate: Statement, closeness: float, thresholds: Thresholds) -> Judgement:
     old, new = read(known.text), read(candidate.text)
-    apart = difference(old, new)
+    apart = Difference(old, new)
     if apart.identical:
         return Judgement("same", "the same words")
     obstacle = _obstacle(known, candidate, apart) or _beside(old, new)
@@ -180,7 +180,7 @@ def says_otherwise(text: str, quote: str) -> bool:
     """Whether a quote says something else than the statement that it shall bear out: the opposite, that it ended,
     that it depends, another number, name or person."""
     claimed, said = read(text), read(quote)
-    apart = difference(claimed, said)
+    apart = Difference(claimed, said)
     turned = apart.negation or claimed.condition != said.condition or claimed.changed != said.changed
     return turned or apart.people or bool(apart.swapped) or bool(set(claimed.numbers) ^ set(said.numbers))
 
@@ -188,7 +188,7 @@ def says_otherwise(text: str, quote: str) -> bool:
 def check_same(known: Statement, candidate: Statement, closeness: float, thresholds: Thresholds) -> str | None:
     """Why a proposed repetition can't be one; None when it can."""
     old, new = read(known.text), read(candidate.text)
-    apart = difference(old, new)
+    apart = Difference(old, new)
     if walled_off(candidate.labels, known.labels):
         return "it is behind another label"
     if known.coming != candidate.coming:
@@ -210,7 +210,7 @@ def check_same(known: Statement, candidate: Statement, closeness: float, thresho
 def check_replaces(known: Statement, candidate: Statement, closeness: float, thresholds: Thresholds) -> str | None:
     """Why a proposed replacement can't be one; None when it can."""
     old, new = read(known.text), read(candidate.text)
-    apart = difference(old, new)
+    apart = Difference(old, new)
     near = known.subject == candidate.subject is not None and closeness >= thresholds.proposed_replaces
     shown = (
         near
@@ -263,27 +263,28 @@ def _subjects_fit(known: str | None, candidate: str | None) -> bool:
 
 
 def _repeats(old: Wording, new: Wording, apart: Difference, closeness: float, thresholds: Thresholds) -> bool:
-    if apart.numbers or apart.names or apart.negation or apart.slot:
-        return False
     if (old.changed, old.passing, old.condition) != (new.changed, new.passing, new.condition):
         return False
     if apart.overlap == 1:
-        return closeness >= thresholds.same
-    return apart.overlap >= HALF and old.current == new.current and closeness >= thresholds.same_otherwise
+        near = closeness >= thresholds.same
+    else:
+        near = apart.overlap >= HALF and old.current == new.current and closeness >= thresholds.same_otherwise
+    return near and not (apart.numbers or apart.negation or apart.names or apart.slot)
 
 
 def _takes_its_place(new: Wording, apart: Difference, closeness: float, thresholds: Thresholds) -> bool:
+    if closeness < thresholds.replaces or not (new.changed or new.current):
+        return False
     if apart.overlap < QUARTER and apart.strange > FEW:
         return False
-    other = (new.changed or new.current) and (apart.new_value or apart.leaves)
-    return other and closeness >= thresholds.replaces
+    return apart.new_value or apart.leaves
 
 
 def _contradiction(old: Wording, new: Wording, apart: Difference, thresholds: Thresholds) -> tuple[str | None, float]:
     """What the two disagree in, and the least cosine to believe it without an extractor's word."""
     if apart.negation and apart.overlap >= HALF and old.condition == new.condition:
         return "says the opposite", thresholds.opposite
-    if apart.only_slot and (_other_amount(apart) or _other_answer(old, new, apart)):
+    if (_other_amount(apart) or _other_answer(old, new, apart)) and apart.only_slot:
         return "says something else of the same thing", thresholds.other_value
     return None, 1.0
 
@@ -294,6 +295,6 @@ def _other_amount(apart: Difference) -> bool:
 
 def _other_answer(old: Wording, new: Wording, apart: Difference) -> bool:
     """Whether something that has one answer at a time got another one."""
-    if apart.numbers or not apart.tail or old.plural or new.plural:
+    if apart.numbers or old.plural or new.plural:
         return False
-    return "name" in apart.swapped or (old.single and new.single)
+    return ("name" in apart.swapped or (old.single and new.single)) and apart.tail

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib import resources
 from typing import Literal
 
@@ -46,23 +46,97 @@ class Wording:
     plural: bool  # speaks of something that may have many
 
 
-@dataclass(frozen=True, slots=True)
 class Difference:
-    """What keeps a candidate apart from a known statement."""
+    """What keeps a candidate apart from a known statement, each found when it is first asked for.
 
-    identical: bool  # word for word
-    numbers: bool
-    names: bool
-    negation: bool
-    people: bool
-    swapped: frozenset[Sort]  # each has a name, a number or a date that the other lacks
-    new_value: bool  # the candidate has one of a sort that the known statement has too, but not this one
-    leaves: bool  # the candidate says that a word of the known statement is left behind
-    slot: bool  # in some place of the same frame stands something else
-    only_slot: bool  # in one place, and that is the whole difference
-    tail: bool  # there is a common word of meaning before all that differs
-    overlap: float  # terms in common as a share of all terms, 0..1
-    strange: int  # terms that one of the two lacks
+    Of most pairs the cheap parts decide, and a batch of thousands is held against its nearest one by one.
+    """
+
+    def __init__(self, known: Wording, candidate: Wording) -> None:
+        self._known, self._candidate = known, candidate
+
+    @property
+    def identical(self) -> bool:
+        """Whether they are the same, word for word."""
+        return self._known.tokens == self._candidate.tokens
+
+    @property
+    def numbers(self) -> bool:
+        """Whether their numbers differ."""
+        return self._known.numbers != self._candidate.numbers
+
+    @property
+    def names(self) -> bool:
+        """Whether one has a name that the other lacks."""
+        return bool(self._lost or self._new)
+
+    @property
+    def negation(self) -> bool:
+        """Whether one of the two is negated."""
+        return self._known.negated != self._candidate.negated
+
+    @property
+    def people(self) -> bool:
+        """Whether they are about different people."""
+        return not _same_people(self._known, self._candidate)
+
+    @cached_property
+    def swapped(self) -> frozenset[Sort]:
+        """The sorts of which each has a name, a number or a date that the other lacks."""
+        return _values(self._lost, self._known, self._candidate) & self._new_values
+
+    @property
+    def new_value(self) -> bool:
+        """Whether the candidate has one of a sort that the known statement has too, but not this one."""
+        return bool(_values(self._known.names, self._known, None) & self._new_values)
+
+    @property
+    def leaves(self) -> bool:
+        """Whether the candidate says that a word of the known statement is left behind."""
+        return _leaves(self._known, self._candidate)
+
+    @property
+    def slot(self) -> bool:
+        """Whether in some place of the same frame stands something else."""
+        return self._slots[0] > 0
+
+    @property
+    def only_slot(self) -> bool:
+        """Whether that is in one place, and the whole difference."""
+        slots, rest, _ = self._slots
+        return slots == 1 and not rest
+
+    @property
+    def tail(self) -> bool:
+        """Whether there is a common word of meaning before all that differs."""
+        return self._slots[2]
+
+    @property
+    def overlap(self) -> float:
+        """The terms in common as a share of all terms, 0 to 1."""
+        known, candidate = self._known.terms, self._candidate.terms
+        return len(known & candidate) / max(1, len(known | candidate))
+
+    @property
+    def strange(self) -> int:
+        """How many terms one of the two lacks."""
+        return len(self._known.terms ^ self._candidate.terms)
+
+    @cached_property
+    def _lost(self) -> set[str]:
+        return _strange(self._known.names, self._candidate)
+
+    @cached_property
+    def _new(self) -> set[str]:
+        return _strange(self._candidate.names, self._known)
+
+    @cached_property
+    def _new_values(self) -> frozenset[Sort]:
+        return _values(self._new, self._candidate, self._known)
+
+    @cached_property
+    def _slots(self) -> tuple[int, bool, bool]:
+        return _slots(self._known, self._candidate)
 
 
 @lru_cache(maxsize=8192)
@@ -86,30 +160,6 @@ def read(text: str) -> Wording:
         added=_says("addition", plain),
         single=_is_single(tokens),
         plural=not _lexicon().plural.isdisjoint(tokens),
-    )
-
-
-@lru_cache(maxsize=8192)
-def difference(known: Wording, candidate: Wording) -> Difference:
-    """What keeps `candidate` apart from `known`."""
-    lost_names, new_names = _strange(known.names, candidate), _strange(candidate.names, known)
-    lost, new = _values(lost_names, known, candidate), _values(new_names, candidate, known)
-    held = _values(known.names, known, None)
-    slots, rest, tail = _slots(known, candidate)
-    return Difference(
-        identical=known.tokens == candidate.tokens,
-        numbers=known.numbers != candidate.numbers,
-        names=bool(lost_names or new_names),
-        negation=known.negated != candidate.negated,
-        people=not _same_people(known, candidate),
-        swapped=lost & new,
-        new_value=bool(held & new),
-        leaves=_leaves(known, candidate),
-        slot=slots > 0,
-        only_slot=slots == 1 and not rest,
-        tail=tail,
-        strange=len(known.terms ^ candidate.terms),
-        overlap=len(known.terms & candidate.terms) / max(1, len(known.terms | candidate.terms)),
     )
 
 
@@ -203,9 +253,11 @@ def _slots(known: Wording, candidate: Wording) -> tuple[int, bool, bool]:
     slots, rest, tail = 0, False, True
     matcher = SequenceMatcher(None, known.tokens, candidate.tokens, autojunk=False)
     for operation, i, j, k, m in matcher.get_opcodes():
+        if operation == "equal":
+            continue
         left = _strangers(known.tokens[i:j], candidate)
         right = _strangers(candidate.tokens[k:m], known)
-        if operation != "equal" and (left or right):
+        if left or right:
             is_slot = 0 < left <= _SLOT and 0 < right <= _SLOT
             slots, rest = slots + is_slot, rest or not is_slot
             tail = tail and any(map(_carries_meaning, known.tokens[:i]))
