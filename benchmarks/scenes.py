@@ -65,11 +65,13 @@ async def recall(root: Path, *, turns: int = 60, sizes: tuple[int, ...] = (100, 
             await warm(users[size])
         cold = await stack.enter_async_context(SemanticMemory.open(await settled(root / "cold", turns, 1_000)))
         await cold.user("nobody").recall("Is anybody there?")
-        for number, question in enumerate(people.questions(turns)):
+        both = zip(people.questions(turns), people.questions(turns, seed=97), strict=True)  # nothing is asked twice
+        for number, (question, another) in enumerate(both):
             times.add("floor", await floor("encode", question))
+            times.add("floor", await floor("encode", another))
             for size, user in users.items():
                 await times.of(f"recall, {size} facts", user.recall(question))
-                await times.of(f"hook, {size} facts", hooked(user, f"{question} Tell me."))
+                await times.of(f"hook, {size} facts", hooked(user, another))
             await times.of("first touch, 1000 facts", cold.user(f"user-{number}").recall(question))
             await cold._rooms.workroom.drain()
         receipts = [receipt for user in users.values() for receipt in await user.receipts(limit=2 * turns)]

@@ -22,8 +22,8 @@ from semantic_memory.ledger.store import Clock, Ledger
 from semantic_memory.patience import in_time
 from semantic_memory.reasons import Reason
 from semantic_memory.reconcile import walled_off
-from semantic_memory.retrieval.query import Query, standalone
-from semantic_memory.retrieval.ranking import OFFERED, Scored, Weighed, depth_for, reach_for
+from semantic_memory.retrieval.query import Question, standalone
+from semantic_memory.retrieval.ranking import OFFERED, Scored, Weighed, Worded, depth_for, reach_for
 from semantic_memory.retrieval.relevance import Calibration
 from semantic_memory.retrieval.rerank import RERANKED, Reranker, reordered
 from semantic_memory.retrieval.selection import select
@@ -101,18 +101,21 @@ class Recaller:
         answer = Answer(receipt_id, time.perf_counter())
         embedding = asyncio.ensure_future(self._embed(asked, answer))
         try:
+            await asyncio.sleep(0)  # it begins: all else goes on beside it
             state = await self._ledger.user(user_key)
             if state is None or state.revision == 0:
                 answer.answered_by = "nothing"
                 return answer.recall(), state.epoch if state else 0
-            await self._prepare(asked, state)
+            worded = await self._worded(asked, state)
             embedded = await embedding
         finally:
             embedding.cancel()
         held, vector = await self._shelf(asked, state, embedded, answer)
         shelf = await self._shelves.seen(held, () if asked.as_of else asked.labels)
         if len(shelf):
-            await self._choose(held, shelf, asked, vector, answer)
+            if worded is None or worded.shelf is not shelf:
+                worded = self._words(shelf, asked)
+            await self._choose(held, worded, asked, vector, answer)
         if embedded is not None and self._follower.current(held) is None:
             self._follower.notice(user_key, embedded[0])  # last of all: it takes the processor
         return answer.recall(), state.epoch
@@ -134,11 +137,18 @@ class Recaller:
         then = await self._ledger.facts_as_of(state, moment) if state else []
         return fact_id in {fact.id for fact, _ in then}
 
-    async def _prepare(self, asked: Asked, state: UserState) -> None:
-        """Read what the user's shelf lacks while the question is embedded, where it is clear for which model."""
+    async def _worded(self, asked: Asked, state: UserState) -> Worded | None:
+        """The question's words on the user's shelf, while it is embedded; None where it isn't clear for which model."""
         key = state.fingerprint
-        if asked.as_of is None and key is not None and self._shelves.fingerprint(state.user_key) in (None, key):
-            await self._shelves.get(state, await self._ledger.fingerprint(key))
+        if asked.as_of is not None or key is None or self._shelves.fingerprint(state.user_key) not in (None, key):
+            return None
+        held = await self._shelves.get(state, await self._ledger.fingerprint(key))
+        shelf = await self._shelves.seen(held, asked.labels)
+        return self._words(shelf, asked) if len(shelf) else None
+
+    def _words(self, shelf: Shelf, asked: Asked) -> Worded:
+        question = Question(text=asked.text, earlier=asked.earlier)
+        return Worded.of(shelf, question, now=asked.as_of or self._clock())
 
     async def _embed(self, asked: Asked, answer: Answer) -> tuple[Fingerprint, Matrix] | None:
         """The model's fingerprint and the question's vector; None, with the reason noted, without a model."""
@@ -177,16 +187,16 @@ class Recaller:
             return await self._shelves.as_of(state, fingerprint, asked.as_of, asked.labels)
         return await self._shelves.get(state, fingerprint)
 
-    async def _choose(self, held: Held, shelf: Shelf, asked: Asked, vector: Matrix | None, answer: Answer) -> None:
+    async def _choose(self, held: Held, worded: Worded, asked: Asked, vector: Matrix | None, answer: Answer) -> None:
         """Weigh the facts that are seen of a shelf while the index looks for candidates, and choose what is shown."""
-        finding = self._finding(held, asked, vector)
+        finding, shelf = self._finding(held, asked, vector), worded.shelf
         await asyncio.sleep(0)  # it begins
-        weighed = self._weighed(shelf, asked, vector)
+        weighed = self._weighed(worded, asked, vector)
         dense = await self._found(finding, answer)
         if vector is None:
             dense, answer.answered_by = [], "lexical"
         if not weighed.fresh:  # somebody wrote meanwhile
-            weighed = self._weighed(shelf, asked, vector)
+            weighed = self._weighed(worded, asked, vector)
         depth = depth_for(asked.limit)
         scored = weighed.ranked(
             dense, as_of=asked.as_of, depth=len(shelf) if asked.every else depth, reach=reach_for(asked.limit)
@@ -227,13 +237,15 @@ class Recaller:
             scored = reordered(scored, scores)
         return [one for one in scored if one.fact_id in shelf]  # it may have lost some meanwhile
 
-    def _weighed(self, shelf: Shelf, asked: Asked, vector: Matrix | None) -> Weighed:
-        calibration = self._calibration or Calibration.load(self._embedding.name)
+    def _weighed(self, worded: Worded, asked: Asked, vector: Matrix | None) -> Weighed:
+        """The facts weighed as they are now."""
+        if not worded.fresh:
+            worded = self._words(worded.shelf, asked)
+        calibration, shelf = self._calibration or Calibration.load(self._embedding.name), worded.shelf
         if vector is None or (calibration.relative and len(shelf) < FEW):
             calibration = Calibration.words_alone()
             vector = np.zeros(shelf.vectors.shape[1], dtype=np.float32)
-        query = Query(text=asked.text, vector=vector, earlier=asked.earlier)
-        return Weighed.of(shelf, query, calibration=calibration, now=asked.as_of or self._clock())
+        return worded.weighed(vector, calibration)
 
     async def _found(
         self, finding: asyncio.Task[Sequence[Neighbour]] | None, answer: Answer

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from semantic_memory.evaluation import probing
 from semantic_memory.evaluation.training import ELSEWHERE, PERHAPS
 from semantic_memory.evaluation.trials import Trial
-from semantic_memory.retrieval.reading import Reading
+from semantic_memory.retrieval.reading import Reading, Words
 from semantic_memory.retrieval.relevance import Calibration, Logistic, Probe, relevance, summit, timed
-from semantic_memory.retrieval.signals import Signals, measure
+from semantic_memory.retrieval.signals import Signals, measure, told
 from semantic_memory.retrieval.temporal import preferred
 
 Floats = NDArray[np.float64]
@@ -136,9 +136,9 @@ def _told(one: Example, asks: float) -> Example:
 
 def _example(trial: Trial, relative: bool) -> Example:
     asked_for = preferred(trial.query.text, trial.now, lambda _: None)
-    signals = measure(
-        trial.shelf, Reading.of(trial.shelf, trial.query, relative=relative), now=trial.now, asked_for=asked_for
-    )
+    words = Words.of(trial.shelf, trial.query)
+    reading = Reading.of(trial.shelf, words, trial.query.vector, relative=relative)
+    signals = measure(reading, told(trial.shelf, words, now=trial.now, asked_for=asked_for))
     ids = trial.shelf.ids
     right = np.array([ids[row] in trial.right for row in trial.shelf.timeline.order])
     hardest = _hardest(signals, right)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, String, and_, case, cast, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, String, and_, bindparam, case, cast, exists, func, or_, select
 
 from semantic_memory.embedding import Fingerprint, Matrix
 from semantic_memory.facts import Change, Evidence, Fact, FactFilter, Lineage, Status
@@ -27,16 +27,22 @@ from semantic_memory.ledger.rows import (
 MOST_IDS = 1000  # in one query; databases limit the number of its parameters
 
 
-def user_state(connection: Connection, user_key: str) -> UserState | None:
-    """Where the user stands; None for one never seen."""
+def _user_state() -> Select[tuple[str, int, int, str, str]]:
     user, generation = tables.users, tables.generations
     active = and_(generation.c.user_key == user.c.user_key, generation.c.id == user.c.generation)
-    found = connection.execute(
+    return (
         select(user.c.user_id, user.c.revision, user.c.epoch, user.c.generation, generation.c.fingerprint)
         .select_from(user.outerjoin(generation, active))
-        .where(user.c.user_key == user_key)
+        .where(user.c.user_key == bindparam("user_key"))
     )
-    row = found.first()
+
+
+_USER_STATE = _user_state()  # every recall asks it, and putting it together takes as long as asking
+
+
+def user_state(connection: Connection, user_key: str) -> UserState | None:
+    """Where the user stands; None for one never seen."""
+    row = connection.execute(_USER_STATE, {"user_key": user_key}).first()
     if row is None:
         return None
     return UserState(

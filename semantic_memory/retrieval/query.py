@@ -34,11 +34,10 @@ _NAME = re.compile(r"(?<=[^\s.!?:])\s+([^\W\d_a-z][\w'\u2019-]*)")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Query:
-    """A question to one user's facts. `vector` is the embedding of `standalone(text, earlier)`."""
+class Question:
+    """A question to one user's facts, as far as its words go."""
 
     text: str
-    vector: Matrix  # shape (dimension,), length 1
     earlier: tuple[str, ...] = ()  # the user's turns before, oldest first
 
     @cached_property
@@ -76,6 +75,13 @@ class Query:
     def _own_terms(self) -> list[str]:
         own = unique(terms(self.text))
         return own if self.borrowed is None else [term for term in own if term not in _POINTERS]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query(Question):
+    """A question and its vector: the embedding of `standalone(text, earlier)`."""
+
+    vector: Matrix  # shape (dimension,), length 1
 
 
 def standalone(text: str, earlier: Sequence[str] = ()) -> str:

@@ -9,13 +9,14 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from semantic_memory.embedding.protocol import Matrix
 from semantic_memory.facts import Neighbour
 from semantic_memory.retrieval.lexical import terms, unique
-from semantic_memory.retrieval.query import Query
-from semantic_memory.retrieval.reading import Reading
+from semantic_memory.retrieval.query import Query, Question
+from semantic_memory.retrieval.reading import Reading, Words
 from semantic_memory.retrieval.relevance import Calibration, Relevance, relevance
 from semantic_memory.retrieval.shelf import Shelf, highest
-from semantic_memory.retrieval.signals import Signals, measure
+from semantic_memory.retrieval.signals import Signals, measure, told
 from semantic_memory.retrieval.temporal import preferred
 
 CANDIDATES = 100  # of each kind: near in meaning, near in words
@@ -45,31 +46,51 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
+class Worded:
+    """All facts of a shelf as far as a question's words weigh them: it can be done while the question is embedded."""
+
+    shelf: Shelf
+    now: datetime
+    words: Words
+    told: Signals
+
+    @classmethod
+    def of(cls, shelf: Shelf, question: Question, *, now: datetime) -> Worded:
+        """Hold a question's words against a shelf that isn't empty."""
+        words = Words.of(shelf, question)
+        times = (preferred(part, now, lambda event: _when(shelf, event)) for part in question.parts)
+        asked_for = next(filter(None, times), None)
+        with np.errstate(invalid="ignore"):  # BLAS has been seen to complain of lanes beyond a narrow matrix
+            return cls(shelf, now, words, told(shelf, words, now=now, asked_for=asked_for))
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the shelf is still as it was."""
+        return self.shelf.timeline is self.words.line
+
+    def weighed(self, vector: Matrix, calibration: Calibration) -> Weighed:
+        """Weigh the facts, now that the question has a vector of shape (dimension,)."""
+        with np.errstate(invalid="ignore"):
+            reading = Reading.of(self.shelf, self.words, vector, relative=calibration.relative)
+            signals = measure(reading, self.told)
+            signals["asks_user"] = calibration.probe(vector) if calibration.probe else 0.0
+            return Weighed(self, calibration, reading, signals, relevance(signals, calibration))
+
+
+@dataclass(frozen=True, slots=True)
 class Weighed:
     """All facts of a shelf weighed for a query, before it is known which of them are candidates."""
 
-    shelf: Shelf
+    worded: Worded
     calibration: Calibration
-    now: datetime
     reading: Reading
     signals: Signals
     relevance: Relevance
 
-    @classmethod
-    def of(cls, shelf: Shelf, query: Query, *, calibration: Calibration, now: datetime) -> Weighed:
-        """Weigh the facts of a shelf that isn't empty."""
-        reading = Reading.of(shelf, query, relative=calibration.relative)
-        times = (preferred(part, now, lambda event: _when(shelf, event)) for part in query.parts)
-        asked_for = next(filter(None, times), None)
-        with np.errstate(invalid="ignore"):  # BLAS has been seen to complain of lanes beyond a narrow matrix
-            signals = measure(shelf, reading, now=now, asked_for=asked_for)
-            signals["asks_user"] = calibration.probe(query.vector) if calibration.probe else 0.0
-            return cls(shelf, calibration, now, reading, signals, relevance(signals, calibration))
-
     @property
     def fresh(self) -> bool:
         """Whether the shelf is still as it was weighed."""
-        return self.shelf.timeline is self.reading.line
+        return self.worded.fresh
 
     def ranked(
         self,
@@ -80,8 +101,8 @@ class Weighed:
         reach: int = CANDIDATES,
     ) -> list[Scored]:
         """The most relevant of the candidates, best first; see `rank`."""
-        shelf, found = self.shelf, self.relevance
-        valid = _valid(shelf, as_of or self.now, said=as_of is not None)
+        shelf, found = self.worded.shelf, self.relevance
+        valid = _valid(shelf, as_of or self.worded.now, said=as_of is not None)
         eligible = _candidates(shelf, self.reading, dense, reach) & valid
         places = highest(np.where(eligible, found.log_odds, -np.inf), min(depth, int(eligible.sum())))
         shares = self.calibration.helps.shares(self.signals, places)
@@ -111,7 +132,7 @@ def rank(
     """
     if not len(shelf):
         return []
-    weighed = Weighed.of(shelf, query, calibration=calibration, now=as_of or now)
+    weighed = Worded.of(shelf, query, now=as_of or now).weighed(query.vector, calibration)
     return weighed.ranked(dense, as_of=as_of, depth=depth)
 
 
@@ -128,14 +149,14 @@ def _when(shelf: Shelf, event: str) -> float | None:
 
 def _candidates(shelf: Shelf, reading: Reading, dense: Sequence[Neighbour] | None, reach: int) -> NDArray[np.bool_]:
     """Of each place: whether it is near in meaning, near in words, or next to one that is."""
-    line, chosen = reading.line, np.zeros(len(shelf), dtype=bool)
+    line, told, chosen = reading.words.line, reading.words.told, np.zeros(len(shelf), dtype=bool)
     if dense is None:
         chosen[highest(reading.cosine, reach)] = True
     else:
         offered = np.sort(line.place[shelf.rows(one.fact_id for one in dense)])
         chosen[offered[highest(reading.cosine[offered], reach)]] = True
-    worded = highest(reading.words, reach)
-    chosen[worded[reading.words[worded] > 0]] = True
+    worded = highest(told, reach)
+    chosen[worded[told[worded] > 0]] = True
     return np.asarray(chosen | line.shifted(chosen, 1) | line.shifted(chosen, -1))
 
 

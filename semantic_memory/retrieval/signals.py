@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semantic_memory.embedding.protocol import Matrix
-from semantic_memory.retrieval.reading import TINY, Reading
+from semantic_memory.retrieval.reading import TINY, Reading, Words
 from semantic_memory.retrieval.shelf import Shelf
 from semantic_memory.retrieval.temporal import Interval
 from semantic_memory.retrieval.timeline import Timeline
@@ -20,63 +20,52 @@ YEAR = 365.25 * 86400.0  # seconds
 DAY = 86400.0
 
 
-def measure(shelf: Shelf, reading: Reading, *, now: datetime, asked_for: Interval | None = None) -> Signals:
-    """Every signal of every fact, in the order of the shelf's timeline."""
-    fact = meaning(reading) | wording(reading) | context(reading) | form(reading) | standing(shelf, now, asked_for)
+def told(shelf: Shelf, words: Words, *, now: datetime, asked_for: Interval | None = None) -> Signals:
+    """What is known of every fact before the question has a vector, in the order of the shelf's timeline."""
+    return wording(words) | surroundings(words) | form(words) | standing(shelf, now, asked_for)
+
+
+def measure(reading: Reading, told: Signals) -> Signals:
+    """Every signal of every fact: those told already, and those that want a vector."""
+    fact = told | meaning(reading) | context(reading)
     return fact | question(reading, fact)
 
 
-def meaning(reading: Reading) -> Signals:
-    """What the fact's own vector says."""
-    cosine = reading.cosine
-    best = np.partition(cosine, -min(BEST, len(cosine)))[-BEST:]
-    apart = np.maximum(np.float32(reading.near) - cosine, 0) * (reading.words == 0)
-    return {"cosine": cosine, "cosine_margin": cosine - best.mean(), "apart": apart}
-
-
-def wording(reading: Reading) -> Signals:
+def wording(words: Words) -> Signals:
     """What the fact's own words say."""
-    held = (reading.strength > 0).astype(np.float32)
-    told, rarity = reading.words, reading.rarity
+    held = (words.strength > 0).astype(np.float32)
+    told, rarity = words.told, words.rarity
     rarest = (held * rarity[:, None]).max(axis=0, initial=0.0)
     return {
-        "lexical": reading.lexical,
-        "lexical_even": reading.strength.sum(axis=0) / np.float32(max(len(rarity), 1)),
+        "lexical": words.lexical,
+        "lexical_even": words.strength.sum(axis=0) / np.float32(max(len(rarity), 1)),
         "lexical_place": _place(told),
-        "lexical_lead": np.exp(4 * (told - told.max()) / np.maximum(reading.idf.sum(), TINY)),
-        "lexical_length": reading.lexical * np.log1p(reading.lengths),
-        "coverage": reading.weight @ held,
+        "lexical_lead": np.exp(4 * (told - told.max()) / np.maximum(words.idf.sum(), TINY)),
+        "lexical_length": words.lexical * np.log1p(words.lengths),
+        "coverage": words.weight @ held,
         "coverage_told": rarity @ held,
         "rarest_term": rarest / np.maximum(rarity.max(initial=0.0), TINY),
     }
 
 
-def context(reading: Reading) -> Signals:
-    """What was said around the fact and in its session."""
-    line, centred, lexical = reading.line, reading.centred, reading.lexical
-    near = far = reading.strength
-    for gap, beside in line.beside(reading.strength, reach=8):
-        near = np.maximum(near, np.float32(0.7**gap) * beside) if gap <= 3 else near
-        far = np.maximum(far, np.float32(0.85**gap) * beside)
-    session_told = reading.rarity @ line.best_of_session(reading.strength)
+def surroundings(words: Words) -> Signals:
+    """What the words around the fact and in its session say."""
+    line, lexical = words.line, words.lexical
+    near, far = line.nearby(words.strength, decay=0.7, reach=3), line.nearby(words.strength, decay=0.85, reach=8)
+    session_told = words.rarity @ line.best_of_session(words.strength)
     session_lexical = line.best_of_session(lexical)
-    mixed = centred / (4 * reading.spread) + lexical
     return {
-        "cosine_around": line.around(centred, decay=0.7, reach=6),
-        "cosine_session": (line.best_of_session(reading.cosine) - reading.cosine.max())[line.spans],
-        "lexical_nearby": reading.rarity @ near - reading.words,
-        "lexical_far": reading.weight @ far - lexical,
-        "session_told": session_told[line.spans] - reading.words,
+        "lexical_nearby": words.rarity @ near - words.told,
+        "lexical_far": words.weight @ far - lexical,
+        "session_told": session_told[line.spans] - words.told,
         "session_coverage": (session_told / np.maximum(session_told.max(), TINY))[line.spans],
         "session_lexical": (session_lexical / np.maximum(session_lexical.max(), TINY))[line.spans],
-        "session_share": _log_share(mixed, line)[line.spans],
-        "answers": line.shifted(reading.asks, 1) * line.shifted(centred, 1),
     }
 
 
-def form(reading: Reading) -> Signals:
+def form(words: Words) -> Signals:
     """What the fact looks like."""
-    return {"length": np.log1p(reading.lengths), "asks": reading.asks}
+    return {"length": np.log1p(words.lengths), "asks": words.asks}
 
 
 def standing(shelf: Shelf, now: datetime, asked_for: Interval | None) -> Signals:
@@ -91,19 +80,39 @@ def standing(shelf: Shelf, now: datetime, asked_for: Interval | None) -> Signals
     }
 
 
+def meaning(reading: Reading) -> Signals:
+    """What the fact's own vector says."""
+    cosine = reading.cosine
+    best = np.partition(cosine, -min(BEST, len(cosine)))[-BEST:]
+    apart = np.maximum(np.float32(reading.near) - cosine, 0) * (reading.words.told == 0)
+    return {"cosine": cosine, "cosine_margin": cosine - best.mean(), "apart": apart}
+
+
+def context(reading: Reading) -> Signals:
+    """What the vectors around the fact and in its session say."""
+    line, centred, asks = reading.words.line, reading.centred, reading.words.asks
+    mixed = centred / (4 * reading.spread) + reading.words.lexical
+    return {
+        "cosine_around": line.around(centred, decay=0.7, reach=6),
+        "cosine_session": (line.best_of_session(reading.cosine) - reading.cosine.max())[line.spans],
+        "session_share": _log_share(mixed, line)[line.spans],
+        "answers": line.shifted(asks, 1) * line.shifted(centred, 1),
+    }
+
+
 def question(reading: Reading, fact: Signals) -> Signals:
     """What is known of the query as a whole: it moves all facts alike, towards silence or away from it."""
-    idf, total = reading.idf, np.maximum(reading.idf.sum(), TINY)
-    unknown, known = (reading.names & ~reading.known).sum(), (reading.names & reading.known).sum()
+    words, total = reading.words, np.maximum(reading.words.idf.sum(), TINY)
+    unknown, known = (words.names & ~words.known).sum(), (words.names & words.known).sum()
     return {
         "query_cosine": float(reading.cosine.max()),
         "query_spread": float(reading.centred.max() / reading.spread),
-        "query_known": float(reading.rarity.sum() / total),
+        "query_known": float(words.rarity.sum() / total),
         "query_coverage": float(np.max(fact["coverage_told"]) / total),
-        "query_told": float(reading.words.max()),
+        "query_told": float(words.told.max()),
         "query_session": float(np.max(fact["session_told"])),
-        "query_length": float(np.log1p(len(idf))),
-        "personal": float(reading.personal),
+        "query_length": float(np.log1p(len(words.idf))),
+        "personal": float(words.personal),
         "unknown_names": float(unknown),
         "known_names": float(known),
         "no_names": float(unknown + known == 0),

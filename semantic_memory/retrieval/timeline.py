@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,30 +39,39 @@ class Timeline:
     def shifted(self, scores: Matrix, by: int) -> Matrix:
         """What stands `by` places earlier (negative: later) in the same session; 0 where nothing does."""
         gap = abs(by)
-        moved = np.empty_like(scores)
-        if gap >= len(self.order):
-            moved[...] = 0
-            return moved
-        same = self.session[gap:] == self.session[:-gap]
-        if by > 0:
-            moved[..., :gap] = 0
-            np.multiply(scores[..., :-gap], same, out=moved[..., gap:])
-        else:
-            moved[..., -gap:] = 0
-            np.multiply(scores[..., gap:], same, out=moved[..., :-gap])
+        moved = np.zeros_like(scores)
+        if gap < len(self.order):
+            same = self.session[gap:] == self.session[:-gap]
+            if by > 0:
+                np.multiply(scores[..., :-gap], same, out=moved[..., gap:])
+            else:
+                np.multiply(scores[..., gap:], same, out=moved[..., :-gap])
         return moved
 
     def around(self, scores: Matrix, *, decay: float, reach: int) -> Matrix:
         """The sum over the neighbours up to `reach` places away, each `decay` times the one before."""
         total = np.zeros_like(scores)
-        for gap in range(1, reach + 1):
-            total += decay**gap * (self.shifted(scores, gap) + self.shifted(scores, -gap))
+        for gap in range(1, min(reach + 1, len(self.order))):
+            weight = np.float32(decay**gap) * (self.session[gap:] == self.session[:-gap])
+            total[..., gap:] += weight * scores[..., :-gap]
+            total[..., :-gap] += weight * scores[..., gap:]
         return total
 
-    def beside(self, scores: Matrix, *, reach: int) -> Iterator[tuple[int, Matrix]]:
-        """For each gap up to `reach`, the better of the two neighbours that far away; scores >= 0."""
-        for gap in range(1, reach + 1):
-            yield gap, np.maximum(self.shifted(scores, gap), self.shifted(scores, -gap))
+    def nearby(self, scores: Matrix, *, decay: float, reach: int) -> Matrix:
+        """The best of each place and its neighbours up to `reach` away, each step worth `decay`: scores >= 0.
+
+        Shape (rows, places) as given. For scores that are mostly 0, as those of a word are: its cost is that of the
+        others.
+        """
+        best, size = scores.copy(), scores.shape[-1]
+        row, place = np.nonzero(scores)
+        gaps = np.arange(-reach, reach + 1)
+        beside = place[:, None] + gaps
+        there = (beside >= 0) & (beside < size)
+        there &= self.session[np.where(there, beside, 0)] == self.session[place][:, None]
+        worth = scores[row, place][:, None] * (decay ** np.abs(gaps)).astype(np.float32)
+        np.maximum.at(best.reshape(-1), (row[:, None] * size + beside)[there], worth[there])
+        return best
 
     def best_of_session(self, scores: Matrix) -> Matrix:
         """The highest score of each session: one column per session."""

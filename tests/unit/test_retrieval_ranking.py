@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from semantic_memory.facts import Fact, Neighbour
-from semantic_memory.retrieval.query import BORROWED, Query, borrowed, standalone
-from semantic_memory.retrieval.ranking import CANDIDATES, OFFERED, Scored, Weighed, rank
-from semantic_memory.retrieval.reading import Reading
+from semantic_memory.retrieval.query import BORROWED, Query, Question, borrowed, standalone
+from semantic_memory.retrieval.ranking import CANDIDATES, OFFERED, Scored, Worded, rank
+from semantic_memory.retrieval.reading import Reading, Words
 from semantic_memory.retrieval.relevance import DEFAULT, SUREST, WORDS_ALONE, Calibration, Logistic, Probe, timed
 from semantic_memory.retrieval.shelf import Shelf
 from semantic_memory.retrieval.signals import meaning
@@ -74,7 +74,7 @@ async def test_the_shares_of_the_signals_add_up_to_the_log_odds():
     ],
 )
 def test_a_query_is_personal_where_those_who_ask_speak_of_themselves(text: str, personal: bool):
-    assert Query(text=text, vector=np.zeros(1, dtype=np.float32)).personal is personal
+    assert Question(text=text).personal is personal
 
 
 async def test_words_that_no_fact_shares_leave_only_what_is_near():
@@ -82,7 +82,7 @@ async def test_words_that_no_fact_shares_leave_only_what_is_near():
     shelf = Shelf()
     for one, cosine in zip(facts, (0.9, 0.1), strict=True):
         shelf.put(one, np.array([cosine, np.sqrt(1 - cosine**2)], dtype=np.float32))
-    reading = Reading.of(shelf, Query(text="z", vector=np.array([1, 0], dtype=np.float32)))
+    reading = Reading.of(shelf, Words.of(shelf, Question(text="z")), np.array([1, 0], dtype=np.float32))
     by_id = dict(zip((shelf.ids[row] for row in shelf.timeline.order), meaning(reading)["apart"], strict=True))
     assert by_id == {"near": 0, "far": pytest.approx(0.2, abs=1e-6)}
 
@@ -187,7 +187,7 @@ async def test_the_facts_that_are_near_decide_whether_the_time_speaks_for_an_ans
 
 def measured(shelf: Shelf, asked: Query) -> float:
     calibration = Calibration.load("all-MiniLM-L6-v2")
-    weighed = Weighed.of(shelf, asked, calibration=calibration, now=NOW)
+    weighed = Worded.of(shelf, asked, now=NOW).weighed(asked.vector, calibration)
     return timed(calibration.helps(weighed.signals), weighed.signals, calibration.helps)
 
 

@@ -123,7 +123,10 @@ def test_scores_spread_within_a_session_and_never_into_another():
     scores = np.array([0.0, 0.0, 1.0, 0.0], dtype=np.float32)
     assert line.shifted(scores, -1).tolist() == [0, 1, 0, 0]
     assert line.around(scores, decay=0.5, reach=2).tolist() == [0.25, 0.5, 0, 0]
-    assert [beside.tolist() for _, beside in line.beside(scores, reach=2)] == [[0, 1, 0, 0], [1, 0, 0, 0]]
+    assert line.nearby(np.stack([scores, scores[::-1]]), decay=0.5, reach=2).tolist() == [
+        [0.25, 0.5, 1, 0],
+        [0.5, 1, 0.5, 0],
+    ]
     assert line.best_of_session(scores).tolist() == [1, 0]
 
 
