@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,27 +52,24 @@ class Timeline:
     def around(self, scores: Matrix, *, decay: float, reach: int) -> Matrix:
         """The sum over the neighbours up to `reach` places away, each `decay` times the one before."""
         total = np.zeros_like(scores)
-        for gap in range(1, min(reach + 1, len(self.order))):
-            weight = np.float32(decay**gap) * (self.session[gap:] == self.session[:-gap])
-            total[..., gap:] += weight * scores[..., :-gap]
-            total[..., :-gap] += weight * scores[..., gap:]
+        for gap, worth in self._worth(decay, reach):
+            total[..., gap:] += worth * scores[..., :-gap]
+            total[..., :-gap] += worth * scores[..., gap:]
         return total
 
     def nearby(self, scores: Matrix, *, decay: float, reach: int) -> Matrix:
-        """The best of each place and its neighbours up to `reach` away, each step worth `decay`: scores >= 0.
-
-        Shape (rows, places) as given. For scores that are mostly 0, as those of a word are: its cost is that of the
-        others.
-        """
-        best, size = scores.copy(), scores.shape[-1]
-        row, place = np.nonzero(scores)
-        gaps = np.arange(-reach, reach + 1)
-        beside = place[:, None] + gaps
-        there = (beside >= 0) & (beside < size)
-        there &= self.session[np.where(there, beside, 0)] == self.session[place][:, None]
-        worth = scores[row, place][:, None] * (decay ** np.abs(gaps)).astype(np.float32)
-        np.maximum.at(best.reshape(-1), (row[:, None] * size + beside)[there], worth[there])
+        """The best of each place and its neighbours up to `reach` away, each step `decay`; scores >= 0."""
+        best = scores.copy()
+        for gap, worth in self._worth(decay, reach):
+            later, earlier = best[..., gap:], best[..., :-gap]
+            np.maximum(later, worth * scores[..., :-gap], out=later)
+            np.maximum(earlier, worth * scores[..., gap:], out=earlier)
         return best
+
+    def _worth(self, decay: float, reach: int) -> Iterator[tuple[int, Matrix]]:
+        """For each gap up to `reach`, what a score counts that far away in its session; 0 beyond."""
+        for gap in range(1, min(reach + 1, len(self.order))):
+            yield gap, np.float32(decay**gap) * (self.session[gap:] == self.session[:-gap])
 
     def best_of_session(self, scores: Matrix) -> Matrix:
         """The highest score of each session: one column per session."""
