@@ -83,7 +83,7 @@ class Active:
     def of(cls, result: CursorResult[Any], user_id: str) -> Active:
         """The rows of a result as named tuples, whose attributes cost a tenth of a `Row`'s."""
         row = namedtuple("row", result.keys())  # type: ignore[misc]
-        return cls(user_id, [row._make(found) for found in result])
+        return cls(user_id, list(map(row._make, result.all())))
 
     def read(self, row: Any) -> Fact:
         """The fact of a row."""

@@ -41,7 +41,7 @@ def words(text: str) -> list[str]:
 
 def terms(text: str) -> list[str]:
     """The index terms of `text`: stems of its words, without the words that only hold a sentence together."""
-    return [term for term in map(_TERMS.__getitem__, words(text)) if term]
+    return list(filter(None, map(_TERMS.__getitem__, words(text))))
 
 
 @lru_cache(maxsize=1)
@@ -68,6 +68,14 @@ class _Terms(dict[str, str]):
 _TERMS = _Terms()
 
 
+class _Lists(dict[str, "array[int]"]):
+    """A list of numbers for each term, begun when it is first asked for."""
+
+    def __missing__(self, term: str) -> array[int]:
+        listed = self[term] = array("q")
+        return listed
+
+
 class Lexicon:
     """BM25 over the rows of a shelf. A row can be put and dropped at a cost that doesn't grow with the shelf.
 
@@ -75,7 +83,7 @@ class Lexicon:
     """
 
     def __init__(self) -> None:
-        self._held: dict[str, array[int]] = {}  # by term: the rows that have it, each with how often (`_packed`)
+        self._held = _Lists()  # by term: the rows that have it, each with how often (see `_unpacked`)
         self._terms: list[tuple[str, ...]] = []
         self._lengths = np.zeros(64, dtype=np.float32)
         self._total = 0
@@ -134,16 +142,14 @@ class Lexicon:
         return self.idf(wanted) @ self.saturation(wanted)
 
     def _write(self, row: int) -> None:
-        found = self._terms[row]
-        counts: dict[str, int] = dict.fromkeys(found, 1)
-        if len(counts) < len(found):
-            counts = Counter(found)
-        held, shifted = self._held, row << COUNT_BITS
-        for term, count in counts.items():
-            listed = held.get(term)
-            if listed is None:
-                listed = held[term] = array("q")
-            listed.append(shifted | count)
+        found, held, shifted = self._terms[row], self._held, row << COUNT_BITS
+        if len(set(found)) == len(found):  # most texts say a word once
+            once = shifted | 1
+            for term in found:
+                held[term].append(once)
+        else:
+            for term, count in Counter(found).items():
+                held[term].append(shifted | count)
         self._lengths[row] = len(found)
         self._total += len(found)
 
