@@ -17,6 +17,7 @@ from semantic_memory.reconcile.wording import Difference, Wording, read
 # as language models write them, where a cosine of 0.9 proves little.
 HALF, QUARTER = 0.5, 0.25
 FEW = 8  # words that two short statements may differ in and still be about the same
+PLACES = 2  # that a change fills anew; where more differ, one more thing of its kind happened
 
 ANOTHER_TIME = "it is of another time"
 
@@ -269,7 +270,7 @@ def _repeats(old: Wording, new: Wording, apart: Difference, closeness: float, th
         near = closeness >= thresholds.same
     else:
         near = apart.overlap >= HALF and old.current == new.current and closeness >= thresholds.same_otherwise
-    return near and not (apart.numbers or apart.negation or apart.names or apart.slot)
+    return near and not (apart.numbers or apart.negation or apart.names or apart.slots)
 
 
 def _takes_its_place(new: Wording, apart: Difference, closeness: float, thresholds: Thresholds) -> bool:
@@ -277,7 +278,7 @@ def _takes_its_place(new: Wording, apart: Difference, closeness: float, threshol
         return False
     if apart.overlap < QUARTER and apart.strange > FEW:
         return False
-    return apart.new_value or apart.leaves
+    return (apart.new_value or apart.leaves) and apart.slots <= PLACES
 
 
 def _contradiction(old: Wording, new: Wording, apart: Difference, thresholds: Thresholds) -> tuple[str | None, float]:

@@ -35,6 +35,7 @@ class Wording:
     numbers: tuple[str, ...]  # in their order: 3 of 5 is not 5 of 3
     names: frozenset[str]  # capitalised words, in lower case
     opening: str | None  # the name that a statement begins with
+    called: tuple[str, str] | None  # whom it begins with: "My trainer Mia" is ("trainer", "mia")
     people: frozenset[tuple[str, str]]  # (relation, name or ""): ("brother", "tom")
     negated: bool
     current: bool  # says that it holds now
@@ -96,9 +97,9 @@ class Difference:
         return _leaves(self._known, self._candidate)
 
     @property
-    def slot(self) -> bool:
-        """Whether in some place of the same frame stands something else."""
-        return self._slots[0] > 0
+    def slots(self) -> int:
+        """In how many places of the same frame stands something else."""
+        return self._slots[0]
 
     @property
     def only_slot(self) -> bool:
@@ -151,6 +152,7 @@ def read(text: str) -> Wording:
         numbers=tuple(token for token in tokens if token[0].isdigit()),
         names=frozenset(word.casefold() for word in words if _is_name(word)),
         opening=tokens[0] if tokens and words[0].casefold() == tokens[0] and _is_name(words[0]) else None,
+        called=_called(words),
         people=_people(words),
         negated=_says("negation", plain),
         current=_says("now", plain),
@@ -220,6 +222,13 @@ def _is_name(word: str) -> bool:
     return word[0].isupper() and word.casefold() not in _lexicon().function
 
 
+def _called(words: Sequence[str]) -> tuple[str, str] | None:
+    """Whose name comes right behind what they are to the user, where a statement begins with that."""
+    owner, what, name = (*words[:3], "", "", "")[:3]
+    mine = owner.casefold() in ("my", "our") and what.islower() and bool(name) and _is_name(name)
+    return (what, name.casefold()) if mine else None
+
+
 def _people(words: Sequence[str]) -> frozenset[tuple[str, str]]:
     """Who is spoken of beside the user: "my brother Tom", "Tom, my brother"."""
     found = set()
@@ -233,6 +242,13 @@ def _people(words: Sequence[str]) -> frozenset[tuple[str, str]]:
 
 def _same_people(known: Wording, candidate: Wording) -> bool:
     if known.opening and candidate.opening and known.opening != candidate.opening:
+        return False
+    if (
+        known.called
+        and candidate.called
+        and known.called != candidate.called
+        and known.called[0] == candidate.called[0]
+    ):
         return False
     if bool(known.people) != bool(candidate.people):
         named, plain = (known, candidate) if known.people else (candidate, known)

@@ -121,6 +121,11 @@ class TestWordsAlone:
             ("I work from home when my back is bad.", "I work from home."),
             ("The upper field has cardamom.", "The lower field has pepper."),
             ("I take my coffee with milk.", "I take sugar in my coffee."),
+            ("My trainer Mia repairs boats in Hamburg.", "My trainer Kim sold boats in Lagos."),
+            (
+                "Our cat Miso ate the fern in May and asked for tuna.",
+                "Our cat Miso left a mouse in June and asked for ham.",
+            ),
         ],
     )
     def test_what_can_hold_beside_it_is_new(self, known: str, said: str) -> None:
