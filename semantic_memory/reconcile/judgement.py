@@ -182,8 +182,8 @@ def says_otherwise(text: str, quote: str) -> bool:
     that it depends, another number, name or person."""
     claimed, said = read(text), read(quote)
     apart = Difference(claimed, said)
-    turned = apart.negation or claimed.condition != said.condition or claimed.changed != said.changed
-    return turned or apart.people or bool(apart.swapped) or bool(set(claimed.numbers) ^ set(said.numbers))
+    other = apart.people or bool(apart.swapped) or bool(set(claimed.numbers) ^ set(said.numbers))
+    return other or _turned(claimed, said, apart) is not None
 
 
 def check_same(known: Statement, candidate: Statement, closeness: float, thresholds: Thresholds) -> str | None:
@@ -199,13 +199,10 @@ def check_same(known: Statement, candidate: Statement, closeness: float, thresho
     faults = {
         "the numbers differ": apart.numbers,
         "the names differ": bool(apart.swapped),
-        "one of the two is negated": apart.negation,
         "something else stands in its place": apart.only_slot,
-        "one of the two says that something ended": old.changed != new.changed,
-        "one of the two names a condition": old.condition != new.condition,
         "it is too far off": closeness < thresholds.proposed_same,
     }
-    return _obstacle(known, candidate, apart) or _beside(old, new) or _first(faults)
+    return _obstacle(known, candidate, apart) or _beside(old, new) or _turned(old, new, apart) or _first(faults)
 
 
 def check_replaces(known: Statement, candidate: Statement, closeness: float, thresholds: Thresholds) -> str | None:
@@ -248,6 +245,16 @@ def _beside(old: Wording, new: Wording) -> str | None:
     faults = {
         "it comes on top": new.added and not old.added,
         "it holds for a while only": new.passing and not old.passing,
+    }
+    return _first(faults)
+
+
+def _turned(old: Wording, new: Wording, apart: Difference) -> str | None:
+    """Why the two can't say the same, whatever else they hold."""
+    faults = {
+        "one of the two is negated": apart.negation,
+        "one of the two says that something ended": old.changed != new.changed,
+        "one of the two names a condition": old.condition != new.condition,
     }
     return _first(faults)
 
