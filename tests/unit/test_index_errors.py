@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import sqlite3
 
 import filelock
@@ -122,13 +124,10 @@ async def test_facts_that_chroma_loses_while_they_are_written_cost_the_revision(
     for _ in range(8):  # the graph is drawn by chance
         await index.rebuild(PLACE, [], 0)
         await index.apply(PLACE, upserts=same, deletes=[], revision=1)
-        try:
+        with contextlib.suppress(IndexFailed):
             await index.apply(PLACE, upserts=items(500), deletes=[], revision=2, expected_count=2_000)
-        except IndexFailed as error:
-            assert "can't be found" in str(error)
+        if index.watermark(PLACE) is None:
             break
-    else:
-        pytest.fail("eight graphs in a row lost nothing")
     assert index.watermark(PLACE) is None
     assert await index.open(PLACE) is None
     await index.close()
