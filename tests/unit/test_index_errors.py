@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 
 import filelock
@@ -120,13 +119,15 @@ async def test_facts_that_chroma_loses_while_they_are_written_cost_the_revision(
     """Hundreds of equal vectors cut its graph into islands, in most graphs; nothing but a search tells."""
     index = FolderIndex(tmp_path)
     same = [(f"same-{n}", unit_vectors(1, seed=7)[0]) for n in range(1_500)]
-    for _ in range(8):  # the graph is drawn by chance
-        await index.rebuild(PLACE, [], 0)
-        await index.apply(PLACE, upserts=same, deletes=[], revision=1)
-        with contextlib.suppress(IndexFailed):
+
+    async def write() -> None:
+        for _ in range(8):  # the graph is drawn by chance
+            await index.rebuild(PLACE, [], 0)
+            await index.apply(PLACE, upserts=same, deletes=[], revision=1)
             await index.apply(PLACE, upserts=items(500), deletes=[], revision=2, expected_count=2_000)
-        if index.watermark(PLACE) is None:
-            break
+
+    with pytest.raises(IndexFailed, match="can't be found"):
+        await write()
     assert index.watermark(PLACE) is None
     assert await index.open(PLACE) is None
     await index.close()
