@@ -195,7 +195,7 @@ class Recaller:
         dense = await self._found(finding, answer)
         if vector is None:
             dense, answer.answered_by = [], "lexical"
-        if not weighed.fresh:  # somebody wrote meanwhile
+        if not weighed.worded.fresh:  # somebody wrote meanwhile
             weighed = self._weighed(worded, asked, vector)
         depth = depth_for(asked.limit)
         scored = weighed.ranked(

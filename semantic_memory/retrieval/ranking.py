@@ -87,11 +87,6 @@ class Weighed:
     signals: Signals
     relevance: Relevance
 
-    @property
-    def fresh(self) -> bool:
-        """Whether the shelf is still as it was weighed."""
-        return self.worded.fresh
-
     def ranked(
         self,
         dense: Sequence[Neighbour] | None = None,
