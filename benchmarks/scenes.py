@@ -9,6 +9,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -258,16 +259,22 @@ async def heavy(root: Path, *, turns: int = 20, facts: int = 100_000) -> Figures
 
 
 async def imports(root: Path, *, turns: int = 7) -> Figures:
-    """Whole processes: an import, a listing of facts, a recall."""
-    times = Times()
+    """Whole processes: an import, a listing of facts, a recall; compiled before, as an installed package is."""
     folder = await settled(root / "ours", 1, 100)
-    command = ["-m", "semantic_memory.frontends.cli"]
+    command, where = ("-m", "semantic_memory.frontends.cli"), ("--memory", str(folder))
+    processes = {
+        "python -c pass": ("-c", "pass"),
+        "import semantic_memory": ("-c", "import semantic_memory"),
+        "semantic-memory facts": (*command, "facts", "user-0", *where),
+        "semantic-memory recall": (*command, "recall", "user-0", "the night train", *where),
+    }
+    environment = os.environ | {"PYTHONPYCACHEPREFIX": str(root / "compiled"), "PYTHONDONTWRITEBYTECODE": ""}
+    for arguments in processes.values():
+        _process(Times(), "compiles", environment, *arguments)
+    times = Times()
     for _ in range(turns):
-        _process(times, "python -c pass", "-c", "pass")
-        _process(times, "import semantic_memory", "-c", "import semantic_memory")
-        where = ("--memory", str(folder))
-        _process(times, "semantic-memory facts", *command, "facts", "user-0", *where)
-        _process(times, "semantic-memory recall", *command, "recall", "user-0", "the night train", *where)
+        for name, arguments in processes.items():
+            _process(times, name, environment, *arguments)
     loaded = "import sys, semantic_memory; print([m for m in ('torch', 'chromadb', 'sqlalchemy') if m in sys.modules])"
     seen = subprocess.run(  # noqa: ASYNC221
         [sys.executable, "-c", loaded], check=True, capture_output=True, text=True
@@ -301,10 +308,10 @@ async def server(root: Path, *, turns: int = 40, many: int = 10_000, url: str = 
     return {"times": times.table()}
 
 
-def _process(times: Times, name: str, *arguments: str) -> None:
+def _process(times: Times, name: str, environment: Mapping[str, str], *arguments: str) -> None:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with times.time(name):
-        subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+        subprocess.run([sys.executable, *arguments], env=environment, check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     times.add(f"{name}, processor time", used * 1000)

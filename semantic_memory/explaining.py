@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -10,19 +9,16 @@ from typing import Any
 
 from semantic_memory.chains import Chain, chains
 from semantic_memory.errors import NotFound
-from semantic_memory.facts import Explanation, Fact, FactFilter, Lineage, Placed, Receipt
+from semantic_memory.facts import Explanation, Fact, FactFilter, Lineage, Receipt
 from semantic_memory.ledger.store import Ledger
-from semantic_memory.projection import flat
 from semantic_memory.receipts import ReceiptBook
-from semantic_memory.vectors import Shelves
 
 
 class Explainer:
     """Tells what the ledger knows about one user's facts and recalls; to be awaited on the workroom's loop."""
 
-    def __init__(self, ledger: Ledger, shelves: Shelves, receipts: ReceiptBook) -> None:
+    def __init__(self, ledger: Ledger, receipts: ReceiptBook) -> None:
         self._ledger = ledger
-        self._shelves = shelves
         self._book = receipts
 
     async def facts(
@@ -57,15 +53,6 @@ class Explainer:
             receipts=tuple(await self.receipts(user_key, {"fact_id": fact_id, "limit": None})),
             chain=await self._chain(user_key, fact),
         )
-
-    async def map(self, user_key: str) -> list[Placed]:
-        """The active facts that have a vector, on a plane."""
-        state = await self._ledger.user(user_key)
-        if state is None or state.fingerprint is None:
-            return []
-        shelf = (await self._shelves.get(state, await self._ledger.fingerprint(state.fingerprint))).shelf
-        places = await asyncio.to_thread(flat, shelf.vectors)
-        return [Placed(fact=shelf.at(row), x=x, y=y) for row, (x, y) in enumerate(places.tolist())]
 
     async def receipts(self, user_key: str, wanted: Mapping[str, Any]) -> list[Receipt]:
         """The newest recalls that fit, those included that are being written."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
 from semantic_memory import secrets
@@ -34,7 +34,9 @@ log = logging.getLogger("semantic_memory")
 
 
 D = TypeVar("D", CandidateFact, Message, Source)
-Embedded = tuple[Fingerprint | None, Matrix | None]  # the model's fingerprint, and a row for each statement
+Embedded: TypeAlias = (
+    "tuple[Fingerprint | None, Matrix | None]"  # the model's fingerprint, and a row for each statement
+)
 
 
 class Filing:

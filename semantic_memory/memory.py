@@ -55,9 +55,9 @@ class SemanticMemory(Runs):
         sees every text before an extractor, the embedding model or the ledger does, and a text on which it fails is
         not kept. Raises `InvalidInput`, `LedgerFailed`.
         """
-        from semantic_memory.rooms import build, close_rooms, open_rooms
+        from semantic_memory.rooms import Rooms, close_rooms, open_rooms
 
-        rooms = build(
+        rooms = Rooms(
             _settings(path_or_settings),
             embedding=embedding,
             extractor=extractor,

@@ -151,7 +151,7 @@ class UserMemory(UserVerbs):
 
     async def map(self) -> list[Placed]:
         """The active facts on a plane; those without a vector are left out."""
-        return await self._rooms.workroom.call(self._rooms.explainer.map(self._key))
+        return await self._rooms.workroom.call(self._rooms.cartographer.map(self._key))
 
     async def receipts(
         self,

@@ -67,9 +67,12 @@ class FactCollection:
         expected_count: int | None,
         heed: Callable[[], None] = lambda: None,
     ) -> None:
-        """Upserts, then deletes, then the revision; `heed` may raise between two batches to stop it."""
+        """Upserts, then deletes, then the revision; `heed` may raise between two batches to stop it.
+
+        Raises `InvalidInput` before anything is written.
+        """
+        wanted = dict(checked(upserts, self._dimension))
         self._size = 0  # a search that runs meanwhile may find more or less
-        wanted = dict(upserts)
         self.write(self._missing(wanted, heed), heed)
         self._delete(deletes, heed)
         heed()
@@ -116,11 +119,12 @@ class FactCollection:
         A search that fails, or finds fewer facts than there must be, takes the revision away in this process:
         Chroma may have lost the graph from its cache, or its files from under it.
         """
+        row = checked_vector(vector, self._dimension)
         if k < 1:
             return []
         before = self._size
         try:
-            found = self._search(vector[np.newaxis], k)[0]
+            found = self._search(row[np.newaxis], k)[0]
         except BaseException:
             self.revision = None
             raise

@@ -9,14 +9,17 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from semantic_memory.errors import IndexFailed
 from semantic_memory.facts import Neighbour
 from semantic_memory.index.chroma import require_chroma
-from semantic_memory.index.collection import FactCollection, checked, checked_vector
 from semantic_memory.index.pool import Pool
 from semantic_memory.index.protocol import NAME, Place, Vector
 from semantic_memory.index.workers import Workers
+
+if TYPE_CHECKING:
+    from semantic_memory.index.collection import FactCollection
 
 OPEN_FOLDERS = 24  # about 19 file handles, 7 threads and 2-5 MB each: 450 handles fit the usual limit of 1,024
 LOOK_FOR_REQUESTS = 0.25  # seconds between two looks at what other processes want removed
@@ -78,8 +81,7 @@ class FolderIndex:
         """Bring the place from its watermark to `revision`."""
 
         def work() -> None:
-            items = checked(upserts, place.dimension)
-            self._built(place).apply(items, deletes, revision, expected_count)
+            self._built(place).apply(upserts, deletes, revision, expected_count)
 
         await self._workers.alone(place.name, "apply", work)
 
@@ -89,16 +91,15 @@ class FolderIndex:
         await self._workers.alone(
             place.name,
             "rebuild",
-            lambda: self._pool.rebuild(place, checked(items, place.dimension), revision),
+            lambda: self._pool.rebuild(place, items, revision),
         )
 
     async def nearest(self, place: Place, vector: Vector, k: int) -> list[Neighbour]:
         """The `k` facts most similar to `vector`, most similar first; only of a place that is open."""
 
         def work() -> list[Neighbour]:
-            row = checked_vector(vector, place.dimension)
             with self._pool.reading(place.name) as facts:
-                return facts.nearest(row, k)
+                return facts.nearest(vector, k)
 
         return await self._workers.beside("nearest", work)
 

@@ -24,16 +24,16 @@ from semantic_memory.index.chroma import (
     require_chroma,
     translated,
 )
-from semantic_memory.index.collection import FactCollection
 from semantic_memory.index.files import Folder
 from semantic_memory.index.locks import Locks
-from semantic_memory.index.probe import probe
 from semantic_memory.index.protocol import Place, Vector
 from semantic_memory.index.workers import Workers
 
 if TYPE_CHECKING:
     from chromadb.api.client import Client
     from filelock import BaseFileLock
+
+    from semantic_memory.index.collection import FactCollection
 
 logger = logging.getLogger("semantic_memory.index")
 
@@ -104,7 +104,9 @@ class Pool:
 
     def rebuild(self, place: Place, items: Sequence[tuple[str, Vector]], revision: int) -> None:
         """Fill a folder beside the place's own, verify it, put it in place, and remove every older copy."""
-        owned = self.own(place)
+        from semantic_memory.index.collection import checked  # numpy: whoever opens nothing can do without
+
+        items, owned = checked(items, place.dimension), self.own(place)
         try:
             self._build(owned.folder, place, items, revision)
         except BaseException:
@@ -193,6 +195,8 @@ class Pool:
             if state == "damaged":
                 raise IndexFailed("its files are not the ones that were closed")
             if state == "unsealed" and graph:
+                from semantic_memory.index.probe import probe
+
                 probe(folder.path, COLLECTION, dimension)
             self._connect(owned, dimension, look=state == "unsealed" and not graph)
         except IndexFailed as error:
@@ -200,6 +204,8 @@ class Pool:
             folder.quarantine(str(error))
 
     def _connect(self, owned: Owned, dimension: int, *, look: bool = False) -> None:
+        from semantic_memory.index.collection import FactCollection
+
         with translated("open"):
             owned.client = open_folder(owned.folder.path)
             facts = FactCollection.find(owned.client, COLLECTION, dimension)
@@ -224,6 +230,8 @@ class Pool:
         return True
 
     def _build(self, folder: Folder, place: Place, items: Sequence[tuple[str, Vector]], revision: int) -> None:
+        from semantic_memory.index.collection import FactCollection
+
         create_folder(folder.fresh)
         with opened_folder(folder.fresh) as client:
             facts = FactCollection.create(client, COLLECTION, place.dimension, len(items))

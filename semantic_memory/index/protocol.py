@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from semantic_memory.facts import Neighbour
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 NAME = r"[0-9a-f]{32}-[0-9a-f]{16}"  # what every `Place.name` looks like
-Vector = NDArray[np.float32]  # shape (dimension,), length 1
+Vector: TypeAlias = "NDArray[np.float32]"  # shape (dimension,), length 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

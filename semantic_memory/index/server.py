@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 from semantic_memory.errors import IndexFailed, IndexLocked
 from semantic_memory.facts import Neighbour
 from semantic_memory.index.chroma import connect_server, disconnect_server
-from semantic_memory.index.collection import FactCollection, checked, checked_vector
 from semantic_memory.index.leases import Lease
 from semantic_memory.index.protocol import Place, Vector
 from semantic_memory.index.workers import Workers
 
 if TYPE_CHECKING:
     from chromadb.api.client import Client
+
+    from semantic_memory.index.collection import FactCollection
 
 KNOWN = 4_096  # places whose handle and revision are remembered
 TIMEOUT = 5.0  # seconds a request may take
@@ -80,7 +81,6 @@ class ServerIndex:
         """
 
         def work() -> None:
-            items = checked(upserts, place.dimension)
             seen = self.watermark(place)
             with Lease(self._client(), f"{place.name}.lock") as lease:
                 facts = self._find(place)
@@ -88,12 +88,14 @@ class ServerIndex:
                     self._look(place)
                     raise IndexLocked("this index was moved meanwhile: ask for its watermark again")
                 self._remember(place, facts)  # first: what goes wrong shows in its revision
-                facts.apply(items, deletes, revision, expected_count, lease.renew)
+                facts.apply(upserts, deletes, revision, expected_count, lease.renew)
 
         await self._workers.alone(place.name, "apply", work)
 
     async def rebuild(self, place: Place, items: Sequence[tuple[str, Vector]], revision: int) -> None:
         """Build the place anew in a collection beside, verify it, and give it the name of the old one."""
+
+        from semantic_memory.index.collection import FactCollection, checked
 
         def work() -> None:
             rows = checked(items, place.dimension)
@@ -115,7 +117,7 @@ class ServerIndex:
             facts = self._known.get(place.name)
             if facts is None:
                 raise IndexFailed("this index is not open")
-            return facts.nearest(checked_vector(vector, place.dimension), k)
+            return facts.nearest(vector, k)
 
         return await self._workers.beside("nearest", work)
 
@@ -209,6 +211,8 @@ class ServerIndex:
 
     def _find(self, place: Place) -> FactCollection | None:
         from chromadb.errors import NotFoundError
+
+        from semantic_memory.index.collection import FactCollection
 
         try:
             return FactCollection.find(self._client(), place.name, place.dimension)

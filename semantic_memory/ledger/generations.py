@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Connection, and_, case, cast, delete, exists, func, insert, select, tuple_, update
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Text
 
 from semantic_memory.embedding import Fingerprint, Matrix
@@ -290,6 +289,8 @@ def _of_fact(fingerprint: str) -> Any:
 def _lock(connection: Connection, user_keys: Sequence[str]) -> None:
     """Keep the users' writers out until the transaction ends; SQLite has one writer anyway."""
     if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import ARRAY
+
         keys = func.unnest(cast(list(user_keys), ARRAY(Text))).column_valued("user_key")
         connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(keys, 0))))
 

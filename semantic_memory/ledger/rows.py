@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from sqlalchemy import CursorResult, Row
 
 from semantic_memory.embedding import Matrix
 from semantic_memory.errors import LedgerFailed
 from semantic_memory.facts import Change, Evidence, Fact, NearMiss, Receipt
 
-VECTOR = np.dtype("<f4")  # little-endian on every machine, so that a ledger can be copied
+VECTOR = "<f4"  # little-endian on every machine, so that a ledger can be copied
+NUMBER = 4  # bytes
 
 
 class Moved(Exception):
@@ -91,11 +91,11 @@ class Active:
 
     def vectors(self, part: slice, dimension: int) -> Matrix:
         """The vectors of some rows, zeros where there is none: shape (rows, dimension)."""
-        none, size = bytes(VECTOR.itemsize * dimension), VECTOR.itemsize * dimension
+        none, size = bytes(NUMBER * dimension), NUMBER * dimension
         blobs = [none if row.vector is None else row.vector for row in self.rows[part]]
         if any(len(blob) != size for blob in blobs):
             raise LedgerFailed(f"the ledger holds a vector that has not {dimension} numbers")
-        return np.frombuffer(b"".join(blobs), dtype=VECTOR).reshape(-1, dimension).astype(np.float32, copy=False)
+        return _numbers(b"".join(blobs)).reshape(-1, dimension)
 
 
 def fact_from(row: Any, user_id: str) -> Fact:
@@ -248,4 +248,10 @@ def vector_bytes(vector: Matrix) -> bytes:
 
 def vector_from(blob: bytes | None) -> Matrix | None:
     """A kept vector, read-only."""
-    return None if blob is None else np.frombuffer(blob, dtype=VECTOR).astype(np.float32, copy=False)
+    return None if blob is None else _numbers(blob)
+
+
+def _numbers(blob: bytes) -> Matrix:
+    import numpy as np  # here, because most that is asked of the ledger is about words
+
+    return np.frombuffer(blob, dtype=VECTOR).astype(np.float32, copy=False)

@@ -144,6 +144,30 @@ def test_importing_the_package_is_instant() -> None:
     assert min(float(_in_a_new_process(code)) for _ in range(3)) < 0.3  # seconds of processor time: others may run
 
 
+def test_whoever_lists_facts_waits_for_no_model_no_index_and_no_numbers(tmp_path: Path) -> None:
+    code = f"""
+import asyncio, sys
+from semantic_memory import SemanticMemory
+from semantic_memory.testing import HashEmbeddingModel
+
+async def write():
+    async with SemanticMemory.open({str(tmp_path)!r}, embedding=HashEmbeddingModel()) as memory:
+        await memory.user("ada").remember("My deploy target is Hetzner.")
+
+async def read():
+    async with SemanticMemory.open({str(tmp_path)!r}, load="lazy") as memory:
+        (fact,) = await memory.user("ada").facts()
+        print(fact.text, len(await memory.users()), len((await memory.user("ada").explain(fact.id)).evidence))
+
+asyncio.run(ACT())
+print([m for m in ("numpy", "chromadb", "onnxruntime", "semantic_memory.recalling") if m in sys.modules])
+"""
+    written = _in_a_new_process(code.replace("ACT", "write"))
+    assert written == "['numpy', 'chromadb', 'semantic_memory.recalling']\n"
+    without_numpy = code.replace("from semantic_memory.testing import HashEmbeddingModel", "").replace("ACT", "read")
+    assert _in_a_new_process(without_numpy) == "My deploy target is Hetzner. 1 1\n[]\n"
+
+
 def test_every_public_name_is_there_and_documented() -> None:
     assert sorted(semantic_memory.__all__) == list(semantic_memory.__all__)
     for name in semantic_memory.__all__:
