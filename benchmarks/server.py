@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import math
 import os
@@ -140,6 +141,8 @@ async def callers(folder: Path, seconds: int = 60) -> dict[str, Any]:
         for url in urls:
             await ready(url)
         await asked(urls, token, CALLERS, min(3, seconds))  # shelves and indexes
+        gc.collect()
+        gc.freeze()  # the memory that was filled here is nobody's who asks
         return judged(await asked(urls, token, 1, seconds), await asked(urls, token, CALLERS, seconds))
     finally:
         for process, _ in servers:
