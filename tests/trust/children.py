@@ -13,12 +13,20 @@ from functools import cache
 from multiprocessing.connection import Connection
 from typing import Any
 
-PRELOADED = [
+PRELOADED = [  # also what a memory imports as it opens: a child that is nobody can't read the modules of others
     "agents",
     "chromadb",
     "sqlalchemy.ext.asyncio",
+    "semantic_memory.embedding.guarded",
+    "semantic_memory.erasure",
     "semantic_memory.extraction.sentences",
-    "semantic_memory.index",
+    "semantic_memory.health",
+    "semantic_memory.index.collection",
+    "semantic_memory.index.probe",
+    "semantic_memory.learning",
+    "semantic_memory.projection",
+    "semantic_memory.recalling",
+    "semantic_memory.restoring",
     "semantic_memory.rooms",
     "semantic_memory.testing",
 ]
