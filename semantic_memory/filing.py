@@ -34,9 +34,8 @@ log = logging.getLogger("semantic_memory")
 
 
 D = TypeVar("D", CandidateFact, Message, Source)
-Embedded: TypeAlias = (
-    "tuple[Fingerprint | None, Matrix | None]"  # the model's fingerprint, and a row for each statement
-)
+# The model's fingerprint, and a row for each statement.
+Embedded: TypeAlias = "tuple[Fingerprint | None, Matrix | None]"
 
 
 class Filing:

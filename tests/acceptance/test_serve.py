@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -205,6 +206,31 @@ async def _in_turns(urls: list[str], key: str) -> None:
         both = [memory.user(f"user-{n}").remember(f"Likes tea number {n}") for n in range(8) for memory in (one, other)]
         assert len(await asyncio.gather(*both)) == 16
         assert len(await one.users()) == 9
+
+
+STARTS_AND_ENDS = """
+import asyncio, gc, sys
+from semantic_memory import Settings
+from semantic_memory.frontends.http_api import serve
+from semantic_memory.settings import ServerSettings
+
+class Ends(serve.GentleServer):
+    async def startup(self, sockets=None):
+        await super().startup(sockets)
+        print(gc.get_freeze_count(), len(gc.get_objects()))
+        self.should_exit = True
+
+serve.GentleServer = Ends
+asyncio.run(serve.serve(Settings(path=sys.argv[1]), ServerSettings(port=int(sys.argv[2]))))
+"""
+
+
+def test_garbage_is_not_looked_for_in_what_a_server_started_with(tmp_path: Path) -> None:
+    """Else all who wait then wait a fifth of a second longer, now and then."""
+    command = [sys.executable, "-c", STARTS_AND_ENDS, str(tmp_path / "memory"), str(free_port())]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    left_out, looked_at = map(int, done.stdout.split())
+    assert left_out > 50_000 > 10 * looked_at
 
 
 def test_a_port_that_is_taken_is_told(run: Run) -> None:
