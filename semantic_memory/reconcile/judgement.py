@@ -285,7 +285,7 @@ def _takes_its_place(new: Wording, apart: Difference, closeness: float, threshol
         return False
     if apart.overlap < QUARTER and apart.strange > FEW:
         return False
-    return (apart.new_value or apart.leaves) and apart.slots <= PLACES
+    return (apart.new_value or apart.leaves) and apart.slots <= PLACES and not apart.once_more
 
 
 def _contradiction(old: Wording, new: Wording, apart: Difference, thresholds: Thresholds) -> tuple[str | None, float]:

@@ -97,6 +97,12 @@ class Difference:
         return _leaves(self._known, self._candidate)
 
     @property
+    def once_more(self) -> bool:
+        """Whether the same happened to something else: "sold the tent" after "sold the bike"."""
+        before = _happened(self._known)
+        return any(sign in before and before[sign] != what for sign, what in _happened(self._candidate).items())
+
+    @property
     def slots(self) -> int:
         """In how many places of the same frame stands something else."""
         return self._slots[0]
@@ -189,6 +195,17 @@ def _leaves(known: Wording, candidate: Wording) -> bool:
     return False
 
 
+def _happened(statement: Wording) -> dict[str, str]:
+    """What each sign of change happened to: the stem of the next word of meaning, where the sign leads nowhere."""
+    plain, lexicon, found = " ".join(statement.tokens), _lexicon(), dict[str, str]()
+    for sign in lexicon.signs["change"].finditer(plain):
+        following = plain[sign.end() :].split()
+        what = next(filter(_carries_meaning, following), None)
+        if what and following[0] not in lexicon.leading:
+            found[sign.group()] = _stem(what)
+    return found
+
+
 def _says(sign: str, plain: str) -> bool:
     return bool(_lexicon().signs[sign].search(plain))
 
@@ -243,12 +260,7 @@ def _people(words: Sequence[str]) -> frozenset[tuple[str, str]]:
 def _same_people(known: Wording, candidate: Wording) -> bool:
     if known.opening and candidate.opening and known.opening != candidate.opening:
         return False
-    if (
-        known.called
-        and candidate.called
-        and known.called != candidate.called
-        and known.called[0] == candidate.called[0]
-    ):
+    if known.called and candidate.called and known.called[1] != candidate.called[1]:
         return False
     if bool(known.people) != bool(candidate.people):
         named, plain = (known, candidate) if known.people else (candidate, known)
@@ -312,6 +324,7 @@ class _Lexicon:
     single: frozenset[str]
     plural: frozenset[str]
     calendar: frozenset[str]
+    leading: frozenset[str]
     people: dict[str, str]  # word -> relation
     synonyms: dict[str, str]  # word -> the one that stands for it
     numbers: dict[str, int]
@@ -328,6 +341,7 @@ def _lexicon() -> _Lexicon:
         single=frozenset(lists["single"].split()),
         plural=frozenset(lists["plural"].split()),
         calendar=frozenset(lists["calendar"].split()),
+        leading=frozenset(lists["leading"]),
         people={word: relation for relation, words in lists["people"].items() for word in words.split()},
         synonyms={word: group.split()[0] for group in lists["synonyms"].splitlines() for word in group.split()},
         numbers={word: int(value) for value, words in lists["numbers"].items() for word in words.split()},

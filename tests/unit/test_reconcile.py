@@ -88,6 +88,8 @@ class TestWordsAlone:
             ("Our stand-up is at 9:30.", "Stand-up has been moved from 9:30 to 11."),
             ("I own some Apple shares.", "I sold all my Apple shares."),
             ("I use Vim for everything.", "I've switched to Helix, I don't use Vim anymore."),
+            ("I moved to Munich.", "I moved to Berlin."),
+            ("I moved the stand-up to 9:30.", "I moved the stand-up to 11."),
         ],
     )
     def test_a_change_replaces(self, known: str, said: str) -> None:
@@ -122,6 +124,8 @@ class TestWordsAlone:
             ("The upper field has cardamom.", "The lower field has pepper."),
             ("I take my coffee with milk.", "I take sugar in my coffee."),
             ("My trainer Mia repairs boats in Hamburg.", "My trainer Kim sold boats in Lagos."),
+            ("My trainer Mia repairs boats in Hamburg.", "My landlord Lev sold boats in Lagos."),
+            ("I sold the bike to Karim in Rome.", "I sold the tent to Karim in Lagos."),
             (
                 "Our cat Miso ate the fern in May and asked for tuna.",
                 "Our cat Miso left a mouse in June and asked for ham.",
