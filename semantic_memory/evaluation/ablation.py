@@ -15,6 +15,7 @@ from semantic_memory.evaluation.details import Details
 from semantic_memory.evaluation.elsewhere import FOLDS, Elsewhere
 from semantic_memory.evaluation.fitting import ORDER, PRIORS, Example
 from semantic_memory.evaluation.metrics import Estimate, estimate
+from semantic_memory.evaluation.namesakes import namesakes
 from semantic_memory.evaluation.trials import Embedded, Trial, embed, embed_queries
 from semantic_memory.retrieval.relevance import relevance
 
@@ -40,7 +41,8 @@ SILENT: Mapping[str, tuple[str, ...]] = {
     "nothing": (),
     "the nearest fact's cosine": ("query_cosine",),
     "how much of the question the facts know": ("query_known", "query_coverage"),
-    "names": ("unknown_names", "known_names", "no_names"),
+    "names": ("unknown_names", "known_names", "no_names", "named", "named_cosine", "named_coverage"),
+    "what is known beside a name": ("named", "named_cosine", "named_coverage"),
     "the best facts' scores": ("query_best", "query_best_three", "query_lead"),
     "whether they speak of themselves": ("personal",),
     "the probe": ("asks_user",),
@@ -94,7 +96,8 @@ async def ablate_silence(datasets: Sequence[Dataset], embedding: EmbeddingModel)
     everything = [one for dataset in datasets for one in await embed(dataset, embedding)]
     everything += [one for dataset in load(FITTED_ON) for one in await embed(dataset, embedding)]
     prompts, more = [await embed_queries(texts, embedding) for texts in (unrelated_prompts(), asides())]
-    elsewhere = Elsewhere(everything, prompts, more, probed=True)
+    trials = training.trials(everything, [*prompts, *more]) + await namesakes(everything, embedding)
+    elsewhere = Elsewhere(everything, trials, prompts, probed=True)
     of_set: dict[str, str] = {}
     for group, source in dict.fromkeys((trial.group, trial.source) for one in everything for trial in one.trials):
         of_set[group] = f"{of_set[group]}, {source}" if group in of_set else source

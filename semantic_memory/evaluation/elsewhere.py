@@ -17,22 +17,22 @@ FOLDS = 5
 class Elsewhere:
     """For each trial, a calibration that was fitted without its user, without who asks and without the prompt.
 
-    `more` are prompts that all are fitted on, and nobody is asked.
+    It is fitted on `trials`. Prompts among them that aren't in `prompts`, all are fitted on.
     """
 
     def __init__(
         self,
         everything: Sequence[Embedded],
+        trials: Sequence[Trial],
         prompts: Sequence[Query],
-        more: Sequence[Query],
         *,
         relative: bool = False,
         probed: bool = False,
     ) -> None:
         self._fold = training.folds(everything, FOLDS)
         self._by_prompt = {id(prompt): number % FOLDS for number, prompt in enumerate(prompts)}
-        self._trials = training.trials(everything, [*prompts, *more])
-        self.found: list[Example] = fitting.examples(self._trials, relative=relative)
+        self._trials = trials
+        self.found: list[Example] = fitting.examples(trials, relative=relative)
         self._relative, self._probed = relative, probed
         self._learned = cache(self._learn)
         self._calibration = cache(self._calibrate)

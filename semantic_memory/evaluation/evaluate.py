@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +23,7 @@ from semantic_memory.evaluation.datasets import (
 )
 from semantic_memory.evaluation.elsewhere import Elsewhere
 from semantic_memory.evaluation.metrics import Estimate, Pieces, estimate
+from semantic_memory.evaluation.namesakes import namesakes
 from semantic_memory.evaluation.report import InBlock, Report, Scores, Silence
 from semantic_memory.evaluation.trials import Embedded, Trial, embed, embed_queries, without_vector, without_vectors
 from semantic_memory.retrieval.query import Query
@@ -82,8 +83,8 @@ async def prepared(
     if out_of_fold:
         learned = [one for name, of_set in embedded.items() if name != HELD_OUT for one in of_set]
         learned += await _embed(load(FITTED_ON)[0], embedding, basis)
-        more = await _prompts(asides(), embedding, basis)
-        elsewhere = Elsewhere(learned, prompts, more, relative=basis == "any-model", probed=basis == "model")
+        trials = await _trials(learned, prompts, embedding, basis)
+        elsewhere = Elsewhere(learned, trials, prompts, relative=basis == "any-model", probed=basis == "model")
         calibration_of: CalibrationOf = elsewhere.of
     else:
         used = Calibration.read(calibration) if calibration else Calibration.load(_name(embedding, basis))
@@ -108,10 +109,22 @@ async def fit(datasets: Sequence[Dataset], embedding: EmbeddingModel, *, basis: 
     """A calibration from all of the data sets, for what `basis` says."""
     sets = [*(dataset for dataset in datasets if dataset.name != HELD_OUT), *load(FITTED_ON)]
     everything = [one for dataset in sets for one in await _embed(dataset, embedding, basis)]
-    prompts = await _prompts([*unrelated_prompts(), *asides()], embedding, basis)
-    found = fitting.examples(training.trials(everything, prompts), relative=basis == "any-model")
+    prompts = await _prompts(unrelated_prompts(), embedding, basis)
+    trials = await _trials(everything, prompts, embedding, basis)
+    found = fitting.examples(trials, relative=basis == "any-model")
     relative, probed = basis == "any-model", basis == "model"
     return fitting.fit(found, name=_name(embedding, basis), relative=relative, probed=probed)
+
+
+async def _trials(
+    everything: Sequence[Embedded], prompts: Sequence[Query], embedding: EmbeddingModel, basis: Basis
+) -> list[Trial]:
+    """All that is fitted on."""
+    more = await _prompts(asides(), embedding, basis)
+    strange = await namesakes(everything, embedding)
+    if basis == "words":
+        strange = [replace(trial, query=without_vector(trial.query)) for trial in strange]
+    return training.trials(everything, [*prompts, *more]) + strange
 
 
 async def _prompts(texts: Sequence[str], embedding: EmbeddingModel, basis: Basis) -> list[Query]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semantic_memory.evaluation import probing
+from semantic_memory.evaluation.namesakes import NAMESAKE
 from semantic_memory.evaluation.training import ELSEWHERE, PERHAPS
 from semantic_memory.evaluation.trials import Trial
 from semantic_memory.retrieval.reading import Reading, Words
@@ -28,8 +29,9 @@ LEVEL = (
     "shelf_size", "query_best", "query_best_three",
 )  # fmt: skip
 SILENCE = (
-    "query_cosine", "query_known", "query_coverage", "unknown_names", "known_names", "no_names", "shelf_size",
-    "query_best", "query_best_three", "query_lead", "personal", "query_timed",
+    "query_cosine", "query_known", "query_coverage", "unknown_names", "known_names", "no_names", "named",
+    "named_cosine", "named_coverage", "shelf_size", "query_best", "query_best_three", "query_lead", "personal",
+    "query_timed",
 )  # fmt: skip
 
 PEAK = ("query_best", "query_best_three")  # the signals of LEVEL that are made of the facts' own scores
@@ -39,10 +41,10 @@ PRIORS = {"evidence": 0.15, "own": 0.3, "recency": 0.2, "in_time": 1.5}
 
 # How much a question counts, by where it comes from: for the order, and for the silence.
 WEIGHTS: Mapping[str, tuple[float, float]] = {
-    "locomo turns": (1.0, 4.0),
+    "locomo turns": (1.0, 6.0),
     "locomo facts": (1.0, 3.0),
     "own": (1.0, 4.0),
-    "prefeval": (4.0, 1.5),
+    "prefeval": (4.0, 2.5),
     "shaped": (0.0, 1.0),
     "small shaped": (0.0, 1.0),
     "small prefeval": (0.8, 1.0),
@@ -51,6 +53,7 @@ WEIGHTS: Mapping[str, tuple[float, float]] = {
     "small own": (0.3, 1.0),
     ELSEWHERE: (0.0, 1.0),
     PERHAPS: (0.0, 0.3),
+    NAMESAKE: (0.0, 0.2),
 }
 HARDEST = 60  # facts of each question that the order is learned on
 PENALTY = 10.0  # on squared weights, of standardised signals
@@ -58,7 +61,7 @@ MIN_SHARE = 0.003  # of the best fact's odds: below it stand facts that only fil
 TOP = 10  # facts whose probability is fitted
 # Share of what is fitted on: small shelves and shared names make it harder than what is promised. Where cosines
 # are relative, other people's models shall rather be silent than noisy.
-UNRELATED_SHOWN, UNRELATED_SHOWN_RELATIVE = 0.04, 0.028
+UNRELATED_SHOWN, UNRELATED_SHOWN_RELATIVE = 0.038, 0.02
 STEEPNESS = 6.0  # the silence is a step more than a slope: a user is answered or is not
 STEP = 5.5  # log-odds below which the unrelated are pushed
 

@@ -46,7 +46,7 @@ def trials(embedded: Sequence[Embedded], unrelated: Sequence[Query]) -> list[Tri
 def elsewhere(one: Embedded, embedded: Sequence[Embedded], most: int, random: np.random.Generator) -> Iterator[Trial]:
     """Questions of the same data set's other users, asked of this one."""
     strangers = [
-        trial for other in embedded if _alike(other, one) and other is not one for trial in other.trials if trial.right
+        trial for other in embedded if alike(other, one) and other is not one for trial in other.trials if trial.right
     ]
     yield from _ask(strangers, one, most, random)
 
@@ -65,9 +65,9 @@ def _of_case(
 ) -> Iterator[Trial]:
     strangers = list(elsewhere(one, embedded, STRANGERS, random))
     yield from strangers
-    foreign = [trial for other in embedded if not _alike(other, one) for trial in other.trials if trial.right]
+    foreign = [trial for other in embedded if not alike(other, one) for trial in other.trials if trial.right]
     yield from _ask(foreign, one, FOREIGNERS, random)
-    for prompt in _some(unrelated, UNRELATED, random):
+    for prompt in some(unrelated, UNRELATED, random):
         yield _misplaced(prompt, one, one.shelf)
     for _ in range(SMALL_SHELVES):
         yield from _on_small_shelf(one, strangers, unrelated, random)
@@ -80,12 +80,12 @@ def _on_small_shelf(
     facts = _few(one, random)
     shelf, held = shelve(facts, one.vectors), {fact.id for fact in facts}
     answered = [trial for trial in one.trials if trial.evidence and all(piece & held for piece in trial.evidence)]
-    for trial in _some(answered, ASKED_OF_SMALL, random):
+    for trial in some(answered, ASKED_OF_SMALL, random):
         evidence = tuple(piece & held for piece in trial.evidence)
         yield dataclasses.replace(trial, shelf=shelf, evidence=evidence, source=f"small {trial.source}")
-    for stranger in _some(strangers, 8, random):
+    for stranger in some(strangers, 8, random):
         yield _strange(stranger, one, shelf)
-    for prompt in _some(unrelated, 6, random):
+    for prompt in some(unrelated, 6, random):
         yield _misplaced(prompt, one, shelf)
 
 
@@ -101,7 +101,7 @@ def _few(one: Embedded, random: np.random.Generator) -> list[Fact]:
 
 
 def _ask(asked: Sequence[Trial], one: Embedded, most: int, random: np.random.Generator) -> Iterator[Trial]:
-    for trial in _some(asked, most, random):
+    for trial in some(asked, most, random):
         yield _strange(trial, one, one.shelf)
 
 
@@ -123,11 +123,13 @@ def _misplaced(
     return Trial(shelf=shelf, query=query, evidence=(), now=like.now, group=like.group, source=source, asker=asker)
 
 
-def _alike(one: Embedded, other: Embedded) -> bool:
+def alike(one: Embedded, other: Embedded) -> bool:
+    """Whether both are of the same data set."""
     return one.trials[0].source == other.trials[0].source
 
 
-def _some(things: Sequence[T], most: int, random: np.random.Generator) -> list[T]:
+def some(things: Sequence[T], most: int, random: np.random.Generator) -> list[T]:
+    """At most that many of the things, drawn without putting back."""
     if not things:
         return []
     return [things[int(number)] for number in random.choice(len(things), min(most, len(things)), replace=False)]

@@ -31,6 +31,7 @@ _OF_ONESELF = re.compile(r"\b(?:i|me|my|mine|myself|we|us|our|ours|ourselves)\b"
 # "Give me a riddle", "can you tell us": not of oneself, only to oneself.
 _TO_ONESELF = re.compile(r"(?:^|[.!?:,]\s+)(?:(?:please|can you|could you|just)\s+)?\w+\s+(?:me|us)\b", re.IGNORECASE)
 _NAME = re.compile(r"(?<=[^\s.!?:])\s+([^\W\d_a-z][\w'\u2019-]*)")
+_POSSESSIVE = re.compile(r"['\u2019]s$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +65,7 @@ class Question:
     @cached_property
     def names(self) -> frozenset[str]:
         """Those terms that the query writes as a name: with a capital, and not at the start of a sentence."""
-        return frozenset(terms(" ".join(name for part in self.parts for name in _NAME.findall(part))))
+        return frozenset(terms(" ".join(name for part in self.parts for name in names_in(part))))
 
     @cached_property
     def personal(self) -> bool:
@@ -82,6 +83,11 @@ class Query(Question):
     """A question and its vector: the embedding of `standalone(text, earlier)`."""
 
     vector: Matrix  # shape (dimension,), length 1
+
+
+def names_in(text: str) -> list[str]:
+    """What a text writes as names, without a possessive ending."""
+    return [_POSSESSIVE.sub("", name) for name in _NAME.findall(text)]
 
 
 def standalone(text: str, earlier: Sequence[str] = ()) -> str:

@@ -104,11 +104,12 @@ def question(reading: Reading, fact: Signals) -> Signals:
     """What is known of the query as a whole: it moves all facts alike, towards silence or away from it."""
     words, total = reading.words, np.maximum(reading.words.idf.sum(), TINY)
     unknown, known = (words.names & ~words.known).sum(), (words.names & words.known).sum()
+    cosine, coverage = float(reading.cosine.max()), float(np.max(fact["coverage_told"]) / total)
     return {
-        "query_cosine": float(reading.cosine.max()),
+        "query_cosine": cosine,
         "query_spread": float(reading.centred.max() / reading.spread),
         "query_known": float(words.rarity.sum() / total),
-        "query_coverage": float(np.max(fact["coverage_told"]) / total),
+        "query_coverage": coverage,
         "query_told": float(words.told.max()),
         "query_session": float(np.max(fact["session_told"])),
         "query_length": float(np.log1p(len(words.idf))),
@@ -116,6 +117,10 @@ def question(reading: Reading, fact: Signals) -> Signals:
         "unknown_names": float(unknown),
         "known_names": float(known),
         "no_names": float(unknown + known == 0),
+        # A name alone brings a question near to facts about anybody of that name: more must be known beside it.
+        "named": float(known > 0),
+        "named_cosine": cosine * float(known > 0),
+        "named_coverage": coverage * float(known > 0),
         "shelf_size": float(np.log1p(len(reading.cosine))),
     }
 

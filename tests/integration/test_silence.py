@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -85,3 +86,43 @@ async def test_a_request_that_a_fact_should_shape_is_told_that_fact(user: UserMe
 async def test_what_concerns_no_fact_is_met_with_silence(user: UserMemory) -> None:
     shown = [prompt for prompt in PROMPTS if (await user.recall(prompt)).facts]
     assert len(shown) <= 0.03 * len(PROMPTS)
+
+
+BROTHER = (
+    "John is my brother.",
+    "John works as a nurse in Leeds.",
+    "John plays the cello in an orchestra.",
+    "John's daughter Amy started school in May.",
+    "I lent John my tent for the festival.",
+    "John is allergic to shellfish.",
+    "John's wedding was in Cornwall.",
+    "John wants to run a marathon in spring.",
+)
+ASKED_OF_HIM = (
+    "Where does John work?",
+    "What instrument does John play?",
+    "What is John allergic to?",
+    "Where did John get married?",
+    "What did I lend John?",
+)
+ASKED_OF_ANOTHER = (  # nothing was fitted on them
+    "Which hospital was John born in?",
+    "How much did John pay for his flat?",
+    "What is the name of John's boat?",
+    "Did John ever learn Spanish?",
+    "Which team does John support?",
+    "What did John think of the opera in Verona?",
+    "Why did John sell his bakery?",
+    "When did John adopt the kitten?",
+    "How tall is John?",
+    "What is John's favourite cheese?",
+)
+
+
+async def test_a_known_name_alone_makes_no_answer(tmp_path: Path) -> None:
+    async with SemanticMemory.open(tmp_path) as memory:
+        user = memory.user("ada")
+        await user.remember_all(BROTHER)
+        assert all([(await user.recall(question)).facts for question in ASKED_OF_HIM])
+        shown = [question for question in ASKED_OF_ANOTHER if (await user.recall(question)).facts]
+    assert len(shown) <= 0.5 * len(ASKED_OF_ANOTHER), shown

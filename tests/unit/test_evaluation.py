@@ -19,8 +19,9 @@ from semantic_memory.evaluation import ablation, datasets, fitting, locomo, metr
 from semantic_memory.evaluation import evaluate as evaluating
 from semantic_memory.evaluation.evaluate import Answer, answer, evaluate, fit
 from semantic_memory.evaluation.fitting import ORDER
+from semantic_memory.evaluation.namesakes import namesakes
 from semantic_memory.evaluation.report import Report
-from semantic_memory.evaluation.trials import Trial
+from semantic_memory.evaluation.trials import Trial, embed
 from semantic_memory.retrieval.relevance import Calibration
 from semantic_memory.testing import HashEmbeddingModel
 
@@ -194,6 +195,20 @@ class TestEvaluate:
         assert prompts < asked
         assert personal < asked
 
+    async def test_namesakes_are_asked_about_in_others_questions_and_never_answer(self):
+        (own,) = datasets.load("own")
+        embedded = await embed(own, HashEmbeddingModel())
+        asked = {trial.query.text: trial.group for one in embedded for trial in one.trials}
+        found = await namesakes(embedded, HashEmbeddingModel())
+        assert len(found) > 100
+        assert {trial.group for trial in found} == set(own.groups)
+        for trial in found:
+            assert not trial.right
+            assert trial.asker in own.groups
+            assert trial.asker != trial.group
+            assert trial.query.text not in asked
+            assert any(trial.shelf.lexicon.frequency(name) for name in trial.query.names)
+
     async def test_a_set_that_is_held_out_is_fitted_on_by_nobody(
         self, few_users: datasets.Dataset, monkeypatch: pytest.MonkeyPatch
     ):
@@ -229,8 +244,9 @@ class TestEvaluate:
         some = dataclasses.replace(own, cases=own.cases[:4])
         for most in ("SMALL_SHELVES", "STRANGERS", "FOREIGNERS", "UNRELATED"):
             monkeypatch.setattr(training, most, 5)
-        words = ("query_known", "query_coverage", "unknown_names", "known_names", "no_names")
-        blind = (*words, "query_cosine", "query_best", "query_best_three", "query_lead", "personal", "asks_user")
+        names = ("unknown_names", "known_names", "no_names", "named", "named_cosine", "named_coverage")
+        blind = ("query_known", "query_coverage", "query_cosine", "query_best", "query_best_three", "query_lead")
+        blind += (*names, "personal", "asks_user")
         monkeypatch.setattr(ablation, "SILENT", {"nothing": (), "what it knows": blind})
         found = await ablation.ablate_silence([some], HashEmbeddingModel())
         whole, without = found["nothing"]["own"], found["what it knows"]["own"]
