@@ -125,9 +125,9 @@ def quoted(text: str) -> str:
 
 def _quote(text: str) -> str:
     """`text` as one line of JSON in which nothing is live."""
-    live = {match.end() - 1 for match in _LIVE.finditer(_fold(text))}
-    if not live and text.isascii() and text.isprintable():
+    if text.isascii() and text.isprintable() and not _MAYBE_LIVE.search(text):
         return f'"{text}"'
+    live = {match.end() - 1 for match in _LIVE.finditer(_fold(text))}
     escaped = (_escape(c) if at in live or not _is_plain(c) else c for at, c in enumerate(text))
     return f'"{"".join(escaped)}"'
 
@@ -186,3 +186,5 @@ _LIVE = re.compile(
     | (?<![\u00a9-\u3299\U0001f000-\U0001faff#*0-9])[\ufe0e\ufe0f]  # a stray variation selector
     """
 )
+# In ASCII, whatever _LIVE finds has one of these: looking for them takes a twentieth of the time.
+_MAYBE_LIVE = re.compile(r'["\\<\[\]/:`~#]|\.\S|[Ww]\.')

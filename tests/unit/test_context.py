@@ -8,6 +8,7 @@ import json
 import re
 import unicodedata
 from datetime import UTC, date, datetime, timedelta, timezone
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -311,6 +312,14 @@ def test_any_facts_come_back_from_their_block(given_facts: list[tuple[str, str]]
         assert shown.text == text or (shown.text.endswith("…") and text.startswith(shown.text[:-1]))
     if block:
         assert_nothing_is_live(block)
+
+
+LIVELY = (*'"\\<[]()!/.:`~#wb ', "```", "~~~", "##", "[INST]", "//", "www.", "a.io/b", "a.io?b", "data:x", "user:")
+
+
+def test_what_is_live_is_never_taken_for_plain_at_first_sight() -> None:
+    for text in map("".join, product(LIVELY, repeat=3)):
+        assert context._MAYBE_LIVE.search(text) or not context._LIVE.search(text), text
 
 
 @given(TEXTS)
