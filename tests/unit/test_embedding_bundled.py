@@ -5,11 +5,15 @@ import logging
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import platformdirs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
 from semantic_memory.embedding import Matrix, sentence_transformers
 from semantic_memory.embedding import bundled as module
@@ -46,6 +50,30 @@ async def test_what_is_beyond_the_longest_text_is_counted_and_not_encoded() -> N
 
     assert rows[1] == pytest.approx(rows[0])
     assert encoder.count_tokens(longer) == LONGEST + 1
+
+
+ENCODER = cache(lambda: OnnxEncoder(verified_folder()))
+TOKENIZER = cache(lambda: Tokenizer.from_file(str(verified_folder() / "tokenizer.json")))
+LINES = st.lists(
+    st.one_of(st.text(max_size=20), st.sampled_from(["\u0301", "\r", "the", "s", "\u2028x", " "])), max_size=6
+)
+
+
+@given(LINES)
+def test_the_tokens_of_lines_are_those_of_the_whole(lines: list[str]) -> None:
+    text = "\n".join(lines).encode("utf-8", "ignore").decode()
+    TOKENIZER().no_truncation()
+    TOKENIZER().no_padding()
+    whole = len(TOKENIZER().encode(text, add_special_tokens=False))
+    assert ENCODER().count_tokens(text) == ENCODER().count_tokens(text) == whole
+
+
+def test_of_counted_lines_no_text_is_kept_and_not_more_than_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("semantic_memory.embedding.bundled.COUNTED_LINES", 3)
+    encoder = OnnxEncoder(verified_folder())
+    assert [encoder.count_tokens(f"line {number}") for number in range(9)] == [2] * 9
+    assert 0 < len(encoder._counts) <= 3
+    assert all(isinstance(key, int) for key in encoder._counts)
 
 
 async def test_where_onnxruntime_computes_something_else_sentence_transformers_takes_over(
