@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -85,7 +86,7 @@ async def prepared(
         learned += await _embed(load(FITTED_ON)[0], embedding, basis)
         trials = await _trials(learned, prompts, embedding, basis)
         elsewhere = Elsewhere(learned, trials, prompts, relative=basis == "any-model", probed=basis == "model")
-        calibration_of: CalibrationOf = elsewhere.of
+        calibration_of: CalibrationOf = partial(elsewhere.of, without=_without(basis))
     else:
         used = Calibration.read(calibration) if calibration else Calibration.load(_name(embedding, basis))
         calibration_of = _always(used)
@@ -113,7 +114,7 @@ async def fit(datasets: Sequence[Dataset], embedding: EmbeddingModel, *, basis: 
     trials = await _trials(everything, prompts, embedding, basis)
     found = fitting.examples(trials, relative=basis == "any-model")
     relative, probed = basis == "any-model", basis == "model"
-    return fitting.fit(found, name=_name(embedding, basis), relative=relative, probed=probed)
+    return fitting.fit(found, name=_name(embedding, basis), relative=relative, probed=probed, without=_without(basis))
 
 
 async def _trials(
@@ -121,9 +122,7 @@ async def _trials(
 ) -> list[Trial]:
     """All that is fitted on."""
     more = await _prompts(asides(), embedding, basis)
-    strange = await namesakes(everything, embedding)
-    if basis == "words":
-        strange = [replace(trial, query=without_vector(trial.query)) for trial in strange]
+    strange = [] if basis == "words" else await namesakes(everything, embedding)
     return training.trials(everything, [*prompts, *more]) + strange
 
 
@@ -139,6 +138,11 @@ async def _embed(dataset: Dataset, embedding: EmbeddingModel, basis: Basis) -> l
 
 def _name(embedding: EmbeddingModel, basis: Basis) -> str:
     return {"model": embedding.name, "any-model": DEFAULT, "words": WORDS_ALONE}[basis]
+
+
+def _without(basis: Basis) -> Sequence[str]:
+    """The signals that a silence does without: a name brings nothing near where there are no vectors."""
+    return fitting.BESIDE_A_NAME if basis == "words" else ()
 
 
 def _always(calibration: Calibration) -> CalibrationOf:

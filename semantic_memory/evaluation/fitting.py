@@ -34,6 +34,7 @@ SILENCE = (
     "query_timed",
 )  # fmt: skip
 
+BESIDE_A_NAME = ("named", "named_cosine", "named_coverage")  # the signals of SILENCE that weigh what a name hides
 PEAK = ("query_best", "query_best_three")  # the signals of LEVEL that are made of the facts' own scores
 
 # The data sets say nothing about these: what they add to the log-odds is set by judgement, small against the rest.
@@ -88,9 +89,19 @@ def examples(trials: Iterable[Trial], *, relative: bool = False) -> list[Example
     return [_example(trial, relative) for trial in trials if len(trial.shelf)]
 
 
-def fit(found: Sequence[Example], *, name: str, relative: bool = False, probed: bool = False) -> Calibration:
-    """Constants for an embedding model, from measured trials; `probed` with a probe of its query vectors."""
-    return Learned.of(found, relative=relative, probed=probed).calibration(name)
+def fit(
+    found: Sequence[Example],
+    *,
+    name: str,
+    relative: bool = False,
+    probed: bool = False,
+    without: Collection[str] = (),
+) -> Calibration:
+    """Constants for an embedding model, from measured trials; `probed` with a probe of its query vectors.
+
+    The silence does `without` some of its signals.
+    """
+    return Learned.of(found, relative=relative, probed=probed).calibration(name, without)
 
 
 @dataclass(frozen=True, slots=True)
