@@ -45,10 +45,14 @@ def trials(embedded: Sequence[Embedded], unrelated: Sequence[Query]) -> list[Tri
 
 def elsewhere(one: Embedded, embedded: Sequence[Embedded], most: int, random: np.random.Generator) -> Iterator[Trial]:
     """Questions of the same data set's other users, asked of this one."""
-    strangers = [
-        trial for other in embedded if alike(other, one) and other is not one for trial in other.trials if trial.right
+    yield from _ask(others(one, embedded), one, most, random)
+
+
+def others(one: Embedded, embedded: Sequence[Embedded]) -> list[Trial]:
+    """Questions of the same data set's other users that their own facts answer."""
+    return [
+        trial for other in embedded if _alike(other, one) and other is not one for trial in other.trials if trial.right
     ]
-    yield from _ask(strangers, one, most, random)
 
 
 def folds(embedded: Sequence[Embedded], count: int) -> dict[str, int]:
@@ -65,10 +69,10 @@ def _of_case(
 ) -> Iterator[Trial]:
     strangers = list(elsewhere(one, embedded, STRANGERS, random))
     yield from strangers
-    foreign = [trial for other in embedded if not alike(other, one) for trial in other.trials if trial.right]
+    foreign = [trial for other in embedded if not _alike(other, one) for trial in other.trials if trial.right]
     yield from _ask(foreign, one, FOREIGNERS, random)
     for prompt in some(unrelated, UNRELATED, random):
-        yield _misplaced(prompt, one, one.shelf)
+        yield stray(prompt, one, one.shelf)
     for _ in range(SMALL_SHELVES):
         yield from _on_small_shelf(one, strangers, unrelated, random)
 
@@ -86,7 +90,7 @@ def _on_small_shelf(
     for stranger in some(strangers, 8, random):
         yield _strange(stranger, one, shelf)
     for prompt in some(unrelated, 6, random):
-        yield _misplaced(prompt, one, shelf)
+        yield stray(prompt, one, shelf)
 
 
 def _few(one: Embedded, random: np.random.Generator) -> list[Fact]:
@@ -108,23 +112,21 @@ def _ask(asked: Sequence[Trial], one: Embedded, most: int, random: np.random.Gen
 def misplaced(queries: Iterable[Query], one: Embedded) -> Iterator[Trial]:
     """Queries that the user's facts have nothing to do with, asked of them."""
     for query in queries:
-        yield _misplaced(query, one, one.shelf)
+        yield stray(query, one, one.shelf)
 
 
 def _strange(asked: Trial, one: Embedded, shelf: Shelf) -> Trial:
     perhaps = asked.query.personal or asked.source.endswith(FITTED_ON)
-    return _misplaced(asked.query, one, shelf, PERHAPS if perhaps else ELSEWHERE, asker=asked.group)
+    return stray(asked.query, one, shelf, PERHAPS if perhaps else ELSEWHERE, asker=asked.group)
 
 
-def _misplaced(
-    query: Query, one: Embedded, shelf: Shelf, source: str = ELSEWHERE, *, asker: str | None = None
-) -> Trial:
+def stray(query: Query, one: Embedded, shelf: Shelf, source: str = ELSEWHERE, *, asker: str | None = None) -> Trial:
+    """A query that a shelf of the user's facts has no answer to."""
     like = one.trials[0]
     return Trial(shelf=shelf, query=query, evidence=(), now=like.now, group=like.group, source=source, asker=asker)
 
 
-def alike(one: Embedded, other: Embedded) -> bool:
-    """Whether both are of the same data set."""
+def _alike(one: Embedded, other: Embedded) -> bool:
     return one.trials[0].source == other.trials[0].source
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property, lru_cache
@@ -186,10 +186,8 @@ def _values(names: Collection[str], statement: Wording, other: Wording | None) -
 
 def _leaves(known: Wording, candidate: Wording) -> bool:
     """Whether a word or number of `known` is the next one of meaning behind a sign that something is left."""
-    plain = " ".join(candidate.tokens)
-    for sign in _lexicon().signs["leaving"].finditer(plain):
-        following = (token for token in plain[sign.end() :].split() if token not in _lexicon().function)
-        left = next(following, "")
+    for _, following in _behind("leaving", candidate):
+        left = next((token for token in following if token not in _lexicon().function), "")
         if left in known.numbers or _stem(left) in known.terms:
             return True
     return False
@@ -197,13 +195,19 @@ def _leaves(known: Wording, candidate: Wording) -> bool:
 
 def _happened(statement: Wording) -> dict[str, str]:
     """What each sign of change happened to: the stem of the next word of meaning, where the sign leads nowhere."""
-    plain, lexicon, found = " ".join(statement.tokens), _lexicon(), dict[str, str]()
-    for sign in lexicon.signs["change"].finditer(plain):
-        following = plain[sign.end() :].split()
+    found = {}
+    for sign, following in _behind("change", statement):
         what = next(filter(_carries_meaning, following), None)
-        if what and following[0] not in lexicon.leading:
-            found[sign.group()] = _stem(what)
+        if what and following[0] not in _lexicon().leading:
+            found[sign] = _stem(what)
     return found
+
+
+def _behind(sort: str, statement: Wording) -> Iterator[tuple[str, list[str]]]:
+    """The signs of a sort in a statement, each with the words behind it."""
+    plain = " ".join(statement.tokens)
+    for sign in _lexicon().signs[sort].finditer(plain):
+        yield sign.group(), plain[sign.end() :].split()
 
 
 def _says(sign: str, plain: str) -> bool:

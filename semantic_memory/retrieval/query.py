@@ -31,7 +31,6 @@ _OF_ONESELF = re.compile(r"\b(?:i|me|my|mine|myself|we|us|our|ours|ourselves)\b"
 # "Give me a riddle", "can you tell us": not of oneself, only to oneself.
 _TO_ONESELF = re.compile(r"(?:^|[.!?:,]\s+)(?:(?:please|can you|could you|just)\s+)?\w+\s+(?:me|us)\b", re.IGNORECASE)
 _NAME = re.compile(r"(?<=[^\s.!?:])\s+([^\W\d_a-z][\w'\u2019-]*)")
-_POSSESSIVE = re.compile(r"['\u2019]s$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +86,7 @@ class Query(Question):
 
 def names_in(text: str) -> list[str]:
     """What a text writes as names, without a possessive ending."""
-    return [_POSSESSIVE.sub("", name) for name in _NAME.findall(text)]
+    return [name.removesuffix("'s").removesuffix("\u2019s") for name in _NAME.findall(text)]
 
 
 def standalone(text: str, earlier: Sequence[str] = ()) -> str:

@@ -105,6 +105,7 @@ def question(reading: Reading, fact: Signals) -> Signals:
     words, total = reading.words, np.maximum(reading.words.idf.sum(), TINY)
     unknown, known = (words.names & ~words.known).sum(), (words.names & words.known).sum()
     cosine, coverage = float(reading.cosine.max()), float(np.max(fact["coverage_told"]) / total)
+    named = float(known > 0)
     return {
         "query_cosine": cosine,
         "query_spread": float(reading.centred.max() / reading.spread),
@@ -118,9 +119,9 @@ def question(reading: Reading, fact: Signals) -> Signals:
         "known_names": float(known),
         "no_names": float(unknown + known == 0),
         # A name alone brings a question near to facts about anybody of that name: more must be known beside it.
-        "named": float(known > 0),
-        "named_cosine": cosine * float(known > 0),
-        "named_coverage": coverage * float(known > 0),
+        "named": named,
+        "named_cosine": named * cosine,
+        "named_coverage": named * coverage,
         "shelf_size": float(np.log1p(len(reading.cosine))),
     }
 
