@@ -1,8 +1,11 @@
-"""Write `semantic_memory/embedding/bundled.onnx`: the computation of all-MiniLM-L6-v2 without its weights.
+"""Write the graphs of all-MiniLM-L6-v2 that ship in `semantic_memory/embedding`, without its weights.
 
     python scripts/bundled_graph.py path/to/model.safetensors     (needs `pip install onnx`)
 
-The graph names where in model.safetensors each tensor lies, so that onnxruntime maps the weights from the
+`bundled.onnx` computes in float32. In `bundled-8bit.onnx` linear layers multiply whole numbers of 8 bits: each
+output's weights are scaled by the largest of them when the graph is loaded, each batch of values as it comes.
+
+A graph names where in model.safetensors each tensor lies, so that onnxruntime maps the weights from the
 file as it was published. It holds for one file only, whose sha256 is checked before the graph is used.
 The model: https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2 (a six-layer BERT, mean pooling).
 The fused operators: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
@@ -18,9 +21,10 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
-GRAPH = Path(__file__).parents[1] / "semantic_memory" / "embedding" / "bundled.onnx"
+FOLDER = Path(__file__).parents[1] / "semantic_memory" / "embedding"
 FUSED = "com.microsoft"
 LAYERS, HEADS, DIMENSION, EPSILON = 6, 12, 384, 1e-12
+FAR, LOWEST_GELU = 4.0, 0.17  # spreads; the depth of GELU below 0
 INPUTS = ("input_ids", "token_type_ids", "attention_mask")
 
 
@@ -56,9 +60,19 @@ class Graph:
         """A linear layer's weight as a right factor; onnxruntime folds it once, at load."""
         return self.add("Transpose", self.weight(name), perm=[1, 0])
 
-    def constant(self, name: str, values: list[int]) -> str:
-        """A list of whole numbers."""
-        self._weights[name] = helper.make_tensor(name, TensorProto.INT64, [len(values)], values)
+    def product(self, values: str, linear: str, norm: str = "", through: str = "") -> str:
+        """A linear layer without its bias; its values come from a normalisation, maybe through another with GELU."""
+        return self.add("MatMul", values, self.transposed(f"{linear}.weight"))
+
+    def attention(self, hidden: str, parts: list[str]) -> str:
+        """Self-attention; `parts` are the linear layers of its queries, keys and values."""
+        weight = self.add("Concat", *(self.transposed(f"{part}.weight") for part in parts), axis=1)
+        bias = self.add("Concat", *(self.weight(f"{part}.bias") for part in parts), axis=0)
+        return self.add("Attention", hidden, weight, bias, INPUTS[2], domain=FUSED, num_heads=HEADS)
+
+    def constant(self, name: str, values: list[float], kind: int = TensorProto.INT64) -> str:
+        """A list of numbers."""
+        self._weights[name] = helper.make_tensor(name, kind, [len(values)], values)
         return name
 
     def add(self, operator: str, *inputs: str, domain: str = "", outputs: int = 1, **attributes: object) -> str:
@@ -81,6 +95,47 @@ class Graph:
         return helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="semantic_memory")
 
 
+class BriefGraph(Graph):
+    """The same computation, its linear layers in 8 bits; what depends on weights alone is folded at load.
+
+    One scale for all values of a text loses the small ones where a few are large, so in the feed-forward block, where
+    they are, each is divided by what it can reach, which its normalisation tells, and its weights are multiplied by
+    that (as in https://arxiv.org/abs/2211.10438, there with values seen in texts). Queries, keys and values stay in
+    float32. Over 260 texts the mean cosine with float32 is 0.9981; 0.9968 if these are in 8 bits too, 0.9933 if
+    nothing is divided.
+    """
+
+    def product(self, values: str, linear: str, norm: str = "", through: str = "") -> str:
+        """A linear layer without its bias; its values come from a normalisation, maybe through another with GELU."""
+        weight, outputs = self.weight(f"{linear}.weight"), self._tensors[f"{linear}.weight"]["shape"][0]
+        if norm:
+            reach = self.reach_through(through, norm) if through else self.reach(norm)
+            values = self.add("Mul", values, self.add("Reciprocal", reach))
+            weight = self.add("Mul", weight, reach)
+        largest = self.add("ReduceMax", self.add("Abs", weight), axes=[1], keepdims=0)
+        scale = self.add("Div", largest, self.number("largest", 127))
+        zero = self.constant(f"zeros.{outputs}", [0] * outputs, TensorProto.INT8)
+        whole = self.add("Transpose", self.add("QuantizeLinear", weight, scale, zero, axis=0), perm=[1, 0])
+        return self.add("DynamicQuantizeMatMul", values, whole, scale, zero, domain=FUSED)
+
+    def reach(self, norm: str) -> str:
+        """How large what leaves a normalisation gets: four times its spread from its middle."""
+        spread = self.add("Mul", self.add("Abs", self.weight(f"{norm}.weight")), self.number("far", FAR))
+        return self.add("Add", self.add("Abs", self.weight(f"{norm}.bias")), spread)
+
+    def reach_through(self, linear: str, norm: str) -> str:
+        """The same behind a linear layer and GELU, which makes next to nothing of what is below 0."""
+        weight = self.weight(f"{linear}.weight")
+        middle = self.add("MatMul", weight, self.weight(f"{norm}.bias"))
+        spread = self.add("ReduceL2", self.add("Mul", weight, self.weight(f"{norm}.weight")), axes=[1], keepdims=0)
+        high = self.add("Add", middle, self.add("Mul", spread, self.number("far", FAR)))
+        return self.add("Max", self.add("Add", high, self.weight(f"{linear}.bias")), self.number("low", LOWEST_GELU))
+
+    def number(self, name: str, value: float) -> str:
+        """A number, as a list of one."""
+        return self.constant(name, [value], TensorProto.FLOAT)
+
+
 def embeddings(graph: Graph) -> str:
     """Words, positions and segments."""
     tables = (graph.weight(f"embeddings.{table}_embeddings.weight") for table in ("word", "position", "token_type"))
@@ -90,22 +145,21 @@ def embeddings(graph: Graph) -> str:
 
 def layer(graph: Graph, hidden: str, name: str) -> str:
     """Self-attention and the feed-forward block, each with its residual and normalisation."""
-    parts = [f"{name}.attention.self.{part}" for part in ("query", "key", "value")]
-    weight = graph.add("Concat", *(graph.transposed(f"{part}.weight") for part in parts), axis=1)
-    bias = graph.add("Concat", *(graph.weight(f"{part}.bias") for part in parts), axis=0)
-    attended = graph.add("Attention", hidden, weight, bias, INPUTS[2], domain=FUSED, num_heads=HEADS)
-    hidden = residual(graph, attended, hidden, f"{name}.attention.output")
-    wide = graph.add("MatMul", hidden, graph.transposed(f"{name}.intermediate.dense.weight"))
-    wide = graph.add("BiasGelu", wide, graph.weight(f"{name}.intermediate.dense.bias"), domain=FUSED)
-    return residual(graph, wide, hidden, f"{name}.output")
+    attended = graph.attention(hidden, [f"{name}.attention.self.{part}" for part in ("query", "key", "value")])
+    hidden = residual(
+        graph, graph.product(attended, f"{name}.attention.output.dense"), hidden, f"{name}.attention.output"
+    )
+    between, norm = f"{name}.intermediate.dense", f"{name}.attention.output.LayerNorm"
+    wide = graph.product(hidden, between, norm)
+    wide = graph.add("BiasGelu", wide, graph.weight(f"{between}.bias"), domain=FUSED)
+    return residual(graph, graph.product(wide, f"{name}.output.dense", norm, between), hidden, f"{name}.output")
 
 
 def residual(graph: Graph, values: str, hidden: str, name: str) -> str:
-    """A linear layer, added to what it started from and normalised.
+    """What left a linear layer, added to what it started from and normalised.
 
     Not the fused SkipLayerNormalization: on the CPU it makes the whole model a tenth slower.
     """
-    values = graph.add("MatMul", values, graph.transposed(f"{name}.dense.weight"))
     values = graph.add("Add", graph.add("Add", values, graph.weight(f"{name}.dense.bias")), hidden)
     norm = (graph.weight(f"{name}.LayerNorm.{part}") for part in ("weight", "bias"))
     return graph.add("LayerNormalization", values, *norm, epsilon=EPSILON)
@@ -118,14 +172,16 @@ def token_sum(graph: Graph, hidden: str) -> str:
     return graph.add("Squeeze", graph.add("MatMul", mask, hidden), second)
 
 
-def built(weights: Path) -> bytes:
+def built(graph: Graph) -> bytes:
     """The serialised graph; the same bytes for the same file."""
-    graph = Graph(weights)
     hidden = embeddings(graph)
     for number in range(LAYERS):
         hidden = layer(graph, hidden, f"encoder.layer.{number}")
     return graph.model(token_sum(graph, hidden)).SerializeToString(deterministic=True)
 
 
+GRAPHS = {"bundled.onnx": Graph, "bundled-8bit.onnx": BriefGraph}
+
 if __name__ == "__main__":
-    GRAPH.write_bytes(built(Path(sys.argv[1])))
+    for name, kind in GRAPHS.items():
+        (FOLDER / name).write_bytes(built(kind(Path(sys.argv[1]))))

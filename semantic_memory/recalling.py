@@ -38,6 +38,7 @@ log = logging.getLogger("semantic_memory")
 
 FEW = 4  # facts: among fewer, a cosine relative to the others' says nothing
 INDEX_PATIENCE = 0.05  # seconds; the ledger's vectors answer a large user in less
+HANDOVER = 3  # turns of the loop until the model has the question; all else goes on beside it
 EMBEDDING_SHARE = 0.66  # of a deadline that may go into embedding; the rest is for answering by words
 
 
@@ -101,7 +102,8 @@ class Recaller:
         answer = Answer(receipt_id, time.perf_counter())
         embedding = asyncio.ensure_future(self._embed(asked, answer))
         try:
-            await asyncio.sleep(0)  # it begins: all else goes on beside it
+            for _ in range(HANDOVER):
+                await asyncio.sleep(0)
             state = await self._ledger.user(user_key)
             if state is None or state.revision == 0:
                 answer.answered_by = "nothing"

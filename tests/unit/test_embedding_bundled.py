@@ -20,7 +20,9 @@ from semantic_memory.embedding import bundled as module
 from semantic_memory.embedding.bundled import LONGEST, SHA256, OnnxEncoder, bundled, verified_folder
 from semantic_memory.embedding.probes import PROBES
 from semantic_memory.embedding.sentence_transformers import SentenceTransformerEmbedding
-from semantic_memory.errors import EmbeddingFailed
+from semantic_memory.errors import EmbeddingFailed, InvalidInput
+from semantic_memory.rooms import embedding_model
+from semantic_memory.settings import Settings
 
 TEXTS = [*PROBES, "one", "straße 12, düsseldorf 🦜", "a much longer text " * 40, "word " * 600]
 
@@ -41,6 +43,48 @@ async def test_its_vectors_and_its_weights_are_those_of_sentence_transformers() 
         assert model.count_tokens(text) == reference.count_tokens(text)
     expected = await documents(reference, TEXTS)
     assert await documents(model, TEXTS) == pytest.approx(expected, abs=2e-6)
+
+
+async def test_a_question_has_nearly_the_vector_of_sentence_transformers() -> None:
+    model, reference = bundled(), SentenceTransformerEmbedding(verified_folder(), precision="float32")
+    expected = await documents(reference, TEXTS)
+    found = np.stack([await model.embed_query(text) for text in TEXTS])
+    await model.close()
+
+    assert np.all(np.sum(expected * found, axis=1) > 1 - module.ROUNDING)
+
+
+def test_a_question_has_the_same_vector_whatever_else_is_asked_at_the_time() -> None:
+    encoder = OnnxEncoder(verified_folder())
+    encoder._brief = module._session(verified_folder(), module.BRIEF)
+    together = encoder.encode(TEXTS, "query")
+
+    for text, row in zip(TEXTS, together, strict=True):
+        assert np.array_equal(encoder.encode([text], "query")[0], row)
+
+
+@pytest.mark.parametrize(
+    ("brief_takes", "near", "graph", "brief"),
+    [
+        (0.5, True, module.BRIEF, True),
+        (0.9, True, module.BRIEF, False),
+        (0.5, False, module.BRIEF, False),
+        (0.5, True, "none.onnx", False),
+    ],
+)
+def test_questions_are_encoded_in_8_bits_where_that_is_faster_and_near_enough(
+    monkeypatch: pytest.MonkeyPatch, brief_takes: float, near: bool, graph: str, brief: bool
+) -> None:
+    times = iter([1.0, brief_takes])
+    monkeypatch.setattr(module, "seconds", lambda _: next(times))
+    monkeypatch.setattr(module, "same_vectors", lambda *_, noise: near and noise == module.ROUNDING)
+    monkeypatch.setattr(module, "BRIEF", graph)
+    encoder = OnnxEncoder(verified_folder())
+    exact = encoder.encode(PROBES, "document")
+    encoder.shorten_queries()
+
+    assert np.array_equal(encoder.encode(PROBES, "document"), exact)
+    assert np.array_equal(encoder.encode(PROBES, "query"), exact) is not brief
 
 
 async def test_what_is_beyond_the_longest_text_is_counted_and_not_encoded() -> None:
@@ -132,10 +176,22 @@ def test_it_runs_without_torch_and_says_nothing() -> None:
     assert json.loads(done.stdout) == [384, False, False]
 
 
-def test_the_graph_is_what_the_script_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_graphs_are_what_the_script_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnx")
     root = Path(__file__).parents[2]
     monkeypatch.syspath_prepend(root / "scripts")
     import bundled_graph
 
-    assert bundled_graph.built(verified_folder() / "model.safetensors") == bundled_graph.GRAPH.read_bytes()
+    for name, kind in bundled_graph.GRAPHS.items():
+        written = bundled_graph.built(kind(verified_folder() / "model.safetensors"))
+        assert written == (bundled_graph.FOLDER / name).read_bytes()
+
+
+async def test_a_setting_holds_questions_to_float32() -> None:
+    exact = embedding_model(Settings.from_environment({"SEMANTIC_MEMORY_EMBEDDING_PRECISION": "float32"}))
+    [document], query = await exact.embed_documents(TEXTS[:1]), await exact.embed_query(TEXTS[0])
+    await exact.close()
+    assert np.array_equal(document, query)
+
+    with pytest.raises(InvalidInput, match="embedding_precision is auto or float32, not 'double'"):
+        Settings.from_environment({"SEMANTIC_MEMORY_EMBEDDING_PRECISION": "double"})
