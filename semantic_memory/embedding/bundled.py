@@ -104,15 +104,16 @@ class OnnxEncoder:
 
     def shorten_queries(self) -> None:
         """Encode queries in 8 bits from now on, if that is near enough and faster on this processor."""
-        encode = partial(self.encode, PROBES, "query")
-        expected, slow = encode(), seconds(encode)
         try:
-            self._brief = _session(self._folder, BRIEF)
-            if same_vectors(expected, encode(), noise=ROUNDING) and slow >= GAIN * seconds(encode):
-                return
+            brief = _session(self._folder, BRIEF)
+            if _multiplies_rightly(brief) and self._is_better(brief):
+                self._brief = brief
         except Exception as error:
             logger.debug("onnxruntime can't run %s in 8 bits: %s", NAME, error)
-        self._brief = None
+
+    def _is_better(self, brief: Any) -> bool:
+        exact, short = (partial(self._one_by_one, session, PROBES) for session in (self._exact, brief))
+        return same_vectors(exact(), short(), noise=ROUNDING) and seconds(exact) >= GAIN * seconds(short)
 
     def encode(self, texts: Sequence[str], kind: Kind) -> Matrix:
         """One row for every text; the model has no prompts.
@@ -120,8 +121,11 @@ class OnnxEncoder:
         In 8 bits each is encoded alone: what rounds a text's numbers is its largest, not that of another user's.
         """
         if kind == "query" and self._brief:
-            return np.concatenate([self._rows(self._brief, [text]) for text in texts])
+            return self._one_by_one(self._brief, texts)
         return self._rows(self._exact, texts)
+
+    def _one_by_one(self, session: Any, texts: Sequence[str]) -> Matrix:
+        return np.concatenate([self._rows(session, [text]) for text in texts])
 
     def _rows(self, session: Any, texts: Sequence[str]) -> Matrix:
         encodings = self._tokenizer.encode_batch_fast(list(texts))
@@ -130,7 +134,7 @@ class OnnxEncoder:
             "token_type_ids": [encoding.type_ids for encoding in encodings],
             "attention_mask": [encoding.attention_mask for encoding in encodings],
         }
-        (rows,) = session.run(None, {name: np.array(ids, np.int32) for name, ids in inputs.items()})
+        rows, *_ = session.run(None, {name: np.array(ids, np.int32) for name, ids in inputs.items()})
         return np.asarray(rows, dtype=np.float32)
 
     def count_tokens(self, text: str) -> int:
@@ -150,6 +154,13 @@ class OnnxEncoder:
                 self._counts.clear()
             self._counts[key] = count
         return count
+
+
+def _multiplies_rightly(brief: Any) -> bool:
+    """Whether the products of 8 bits are those of whole numbers: of the largest, some processors lose a part."""
+    nothing = np.zeros((1, 1), np.int32)
+    _, sums = brief.run(None, {one.name: nothing for one in brief.get_inputs()})
+    return bool(np.all(sums == 255 * 127 * len(sums[0])))
 
 
 def _session(folder: Path, graph: str) -> Any:

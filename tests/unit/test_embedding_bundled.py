@@ -7,6 +7,7 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import platformdirs
@@ -64,20 +65,22 @@ def test_a_question_has_the_same_vector_whatever_else_is_asked_at_the_time() -> 
 
 
 @pytest.mark.parametrize(
-    ("brief_takes", "near", "graph", "brief"),
+    ("brief_takes", "near", "right", "graph", "brief"),
     [
-        (0.5, True, module.BRIEF, True),
-        (0.9, True, module.BRIEF, False),
-        (0.5, False, module.BRIEF, False),
-        (0.5, True, "none.onnx", False),
+        (0.5, True, True, module.BRIEF, True),
+        (0.9, True, True, module.BRIEF, False),
+        (0.5, False, True, module.BRIEF, False),
+        (0.5, True, False, module.BRIEF, False),
+        (0.5, True, True, "none.onnx", False),
     ],
 )
 def test_questions_are_encoded_in_8_bits_where_that_is_faster_and_near_enough(
-    monkeypatch: pytest.MonkeyPatch, brief_takes: float, near: bool, graph: str, brief: bool
+    monkeypatch: pytest.MonkeyPatch, *, brief_takes: float, near: bool, right: bool, graph: str, brief: bool
 ) -> None:
     times = iter([1.0, brief_takes])
     monkeypatch.setattr(module, "seconds", lambda _: next(times))
     monkeypatch.setattr(module, "same_vectors", lambda *_, noise: near and noise == module.ROUNDING)
+    monkeypatch.setattr(module, "_multiplies_rightly", lambda _: right)
     monkeypatch.setattr(module, "BRIEF", graph)
     encoder = OnnxEncoder(verified_folder())
     exact = encoder.encode(PROBES, "document")
@@ -85,6 +88,24 @@ def test_questions_are_encoded_in_8_bits_where_that_is_faster_and_near_enough(
 
     assert np.array_equal(encoder.encode(PROBES, "document"), exact)
     assert np.array_equal(encoder.encode(PROBES, "query"), exact) is not brief
+
+
+class Saturating:
+    """A session whose products of 8 bits end at 16, as where a processor has no instruction of its own for them."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self.get_inputs = session.get_inputs
+
+    def run(self, outputs: None, inputs: Any) -> Any:
+        rows, sums = self._session.run(outputs, inputs)
+        return rows, np.full_like(sums, sums.shape[1] // 2 * 32767)
+
+
+def test_it_is_noticed_where_products_of_8_bits_are_cut() -> None:
+    session = module._session(verified_folder(), module.BRIEF)
+
+    assert not module._multiplies_rightly(Saturating(session))
 
 
 async def test_what_is_beyond_the_longest_text_is_counted_and_not_encoded() -> None:
