@@ -190,19 +190,9 @@ class Recaller:
         return await self._shelves.get(state, fingerprint)
 
     async def _choose(self, held: Held, worded: Worded, asked: Asked, vector: Matrix | None, answer: Answer) -> None:
-        """Weigh the facts that are seen of a shelf while the index looks for candidates, and choose what is shown."""
-        finding, shelf = self._finding(held, asked, vector), worded.shelf
-        await asyncio.sleep(0)  # it begins
-        weighed = self._weighed(worded, asked, vector)
-        dense = await self._found(finding, answer)
-        if vector is None:
-            dense, answer.answered_by = [], "lexical"
-        if not weighed.worded.fresh:  # somebody wrote meanwhile
-            weighed = self._weighed(worded, asked, vector)
-        depth = depth_for(asked.limit)
-        scored = weighed.ranked(
-            dense, as_of=asked.as_of, depth=len(shelf) if asked.every else depth, reach=reach_for(asked.limit)
-        )
+        """Choose what is shown of the facts that are seen of a shelf."""
+        weighed, scored = await self._ranked(held, worded, asked, vector, answer)
+        shelf = worded.shelf
         scored = await self._reranked(shelf, asked, scored, answer)
         threshold, share = weighed.calibration.bar(asked.min_relevance, asked.min_share)
         chosen = select(
@@ -211,11 +201,34 @@ class Recaller:
             min_relevance=threshold,
             min_share=share,
             limit=asked.limit,
-            depth=depth,
+            depth=depth_for(asked.limit),
             max_tokens=asked.max_tokens,
             tokens=self._embedding.count_tokens,
         )
         answer.shown, answer.near, answer.answerable = chosen.shown, chosen.near, weighed.relevance.answerable
+
+    async def _ranked(
+        self, held: Held, worded: Worded, asked: Asked, vector: Matrix | None, answer: Answer
+    ) -> tuple[Weighed, list[Scored]]:
+        """The facts weighed and ranked while the index looks for candidates.
+
+        It finds nearly always what the shelf's own vectors find; only otherwise they are ranked once more.
+        """
+        finding = self._finding(held, asked, vector)
+        await asyncio.sleep(0)  # it begins
+        own: Sequence[Neighbour] | None = [] if vector is None else None
+        depth, reach = len(worded.shelf) if asked.every else depth_for(asked.limit), reach_for(asked.limit)
+        weighed = self._weighed(worded, asked, vector)
+        scored = weighed.ranked(own, as_of=asked.as_of, depth=depth, reach=reach)
+        found = await self._found(finding, answer)
+        if vector is None:
+            answer.answered_by = "lexical"
+        stale = not weighed.worded.fresh  # somebody wrote meanwhile
+        if stale:
+            weighed = self._weighed(worded, asked, vector)
+        if stale or not (found is None or weighed.finds(found, reach)):
+            scored = weighed.ranked(own if found is None else found, as_of=asked.as_of, depth=depth, reach=reach)
+        return weighed, scored
 
     def _finding(self, held: Held, asked: Asked, vector: Matrix | None) -> asyncio.Task[Sequence[Neighbour]] | None:
         """The index on its way to candidates; None where the ledger's own vectors are to answer."""

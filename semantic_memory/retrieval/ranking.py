@@ -87,6 +87,12 @@ class Weighed:
     signals: Signals
     relevance: Relevance
 
+    def finds(self, dense: Sequence[Neighbour], reach: int) -> bool:
+        """Whether the nearest of all facts are among `dense`, so that either makes the same candidates."""
+        offered = np.zeros(len(self.worded.shelf), dtype=bool)
+        offered[_places(self.worded.shelf, self.reading, dense)] = True
+        return bool(offered[highest(self.reading.cosine, reach)].all())
+
     def ranked(
         self,
         dense: Sequence[Neighbour] | None = None,
@@ -148,11 +154,15 @@ def _candidates(shelf: Shelf, reading: Reading, dense: Sequence[Neighbour] | Non
     if dense is None:
         chosen[highest(reading.cosine, reach)] = True
     else:
-        offered = np.sort(line.place[shelf.rows(one.fact_id for one in dense)])
+        offered = np.sort(_places(shelf, reading, dense))
         chosen[offered[highest(reading.cosine[offered], reach)]] = True
     worded = highest(told, reach)
     chosen[worded[told[worded] > 0]] = True
     return np.asarray(chosen | line.shifted(chosen, 1) | line.shifted(chosen, -1))
+
+
+def _places(shelf: Shelf, reading: Reading, dense: Sequence[Neighbour]) -> NDArray[np.intp]:
+    return np.asarray(reading.words.line.place[shelf.rows(one.fact_id for one in dense)])
 
 
 def _valid(shelf: Shelf, moment: datetime, *, said: bool) -> NDArray[np.bool_]:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from semantic_memory import MemoryUnavailable, SemanticMemory, Settings, UserMemory
+from semantic_memory.facts import Neighbour
+from semantic_memory.index.folders import FolderIndex
 from semantic_memory.testing import HashEmbeddingModel
 from tests.servers import engine_in, fresh_schema
 
@@ -75,6 +77,25 @@ async def test_among_many_facts_too_the_answers_are_the_same_down_to_what_was_le
         assert await told(second.user("ada")) == found
         assert by == {"index": 2, "ledger": 2}
         assert {len(shown) for shown, _ in found} == {limit}
+
+
+async def test_where_the_index_finds_other_facts_these_are_the_candidates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path / "memory") as memory:
+        ada = memory.user("ada")
+        await ada.remember_all(["My bike is red.", "Our cellar floods.", "Tom plays chess."])
+        await memory._rooms.workroom.drain()
+        assert len((await ada.recall("Anything new?")).facts) == 3
+
+        async def nearest(*_: object) -> list[Neighbour]:
+            return [Neighbour(other.id, 0.1)]
+
+        other = (await ada.facts())[0]
+        monkeypatch.setattr(FolderIndex, "nearest", nearest)
+        recall = await ada.recall("Anything else new?")
+        assert recall.answered_by == "index"
+        assert [found.fact.id for found in recall.facts] == [other.id]
 
 
 async def test_a_high_limit_is_kept_and_what_was_nearly_shown_is_told(tmp_path: Path) -> None:
