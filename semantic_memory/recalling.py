@@ -212,22 +212,24 @@ class Recaller:
     ) -> tuple[Weighed, list[Scored]]:
         """The facts weighed and ranked while the index looks for candidates.
 
-        It finds nearly always what the shelf's own vectors find; only otherwise they are ranked once more.
+        It finds hardly ever what changes the best of those that the shelf's own vectors find.
         """
         finding = self._finding(held, asked, vector)
         await asyncio.sleep(0)  # it begins
         own: Sequence[Neighbour] | None = [] if vector is None else None
         depth, reach = len(worded.shelf) if asked.every else depth_for(asked.limit), reach_for(asked.limit)
         weighed = self._weighed(worded, asked, vector)
-        scored = weighed.ranked(own, as_of=asked.as_of, depth=depth, reach=reach)
+        best = weighed.best(own, as_of=asked.as_of, depth=depth, reach=reach)
+        scored = weighed.scored(best)
         found = await self._found(finding, answer)
         if vector is None:
             answer.answered_by = "lexical"
         stale = not weighed.worded.fresh  # somebody wrote meanwhile
         if stale:
             weighed = self._weighed(worded, asked, vector)
-        if stale or not (found is None or weighed.finds(found, reach)):
-            scored = weighed.ranked(own if found is None else found, as_of=asked.as_of, depth=depth, reach=reach)
+        if stale or found is not None:
+            then = weighed.best(own if found is None else found, as_of=asked.as_of, depth=depth, reach=reach)
+            scored = scored if not stale and np.array_equal(best, then) else weighed.scored(then)
         return weighed, scored
 
     def _finding(self, held: Held, asked: Asked, vector: Matrix | None) -> asyncio.Task[Sequence[Neighbour]] | None:

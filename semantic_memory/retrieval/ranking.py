@@ -87,25 +87,23 @@ class Weighed:
     signals: Signals
     relevance: Relevance
 
-    def finds(self, dense: Sequence[Neighbour], reach: int) -> bool:
-        """Whether the nearest of all facts are among `dense`, so that either makes the same candidates."""
-        offered = np.zeros(len(self.worded.shelf), dtype=bool)
-        offered[_places(self.worded.shelf, self.reading, dense)] = True
-        return bool(offered[highest(self.reading.cosine, reach)].all())
-
-    def ranked(
+    def best(
         self,
         dense: Sequence[Neighbour] | None = None,
         *,
         as_of: datetime | None = None,
         depth: int = DEPTH,
         reach: int = CANDIDATES,
-    ) -> list[Scored]:
-        """The most relevant of the candidates, best first; see `rank`."""
-        shelf, found = self.worded.shelf, self.relevance
+    ) -> NDArray[np.intp]:
+        """The places of the most relevant of the candidates, best first; see `rank`."""
+        shelf = self.worded.shelf
         valid = _valid(shelf, as_of or self.worded.now, said=as_of is not None)
         eligible = _candidates(shelf, self.reading, dense, reach) & valid
-        places = highest(np.where(eligible, found.log_odds, -np.inf), min(depth, int(eligible.sum())))
+        return highest(np.where(eligible, self.relevance.log_odds, -np.inf), min(depth, int(eligible.sum())))
+
+    def scored(self, places: NDArray[np.intp]) -> list[Scored]:
+        """The facts at these places, each with its relevance and what made it."""
+        shelf, found = self.worded.shelf, self.relevance
         shares = self.calibration.helps.shares(self.signals, places)
         return [
             Scored(shelf.id_at(row), chance, found.answerable, share)
@@ -134,7 +132,7 @@ def rank(
     if not len(shelf):
         return []
     weighed = Worded.of(shelf, query, now=as_of or now).weighed(query.vector, calibration)
-    return weighed.ranked(dense, as_of=as_of, depth=depth)
+    return weighed.scored(weighed.best(dense, as_of=as_of, depth=depth))
 
 
 def _when(shelf: Shelf, event: str) -> float | None:
@@ -154,15 +152,11 @@ def _candidates(shelf: Shelf, reading: Reading, dense: Sequence[Neighbour] | Non
     if dense is None:
         chosen[highest(reading.cosine, reach)] = True
     else:
-        offered = np.sort(_places(shelf, reading, dense))
+        offered = np.sort(line.place[shelf.rows(one.fact_id for one in dense)])
         chosen[offered[highest(reading.cosine[offered], reach)]] = True
     worded = highest(told, reach)
     chosen[worded[told[worded] > 0]] = True
     return np.asarray(chosen | line.shifted(chosen, 1) | line.shifted(chosen, -1))
-
-
-def _places(shelf: Shelf, reading: Reading, dense: Sequence[Neighbour]) -> NDArray[np.intp]:
-    return np.asarray(reading.words.line.place[shelf.rows(one.fact_id for one in dense)])
 
 
 def _valid(shelf: Shelf, moment: datetime, *, said: bool) -> NDArray[np.bool_]:

@@ -110,17 +110,6 @@ async def test_who_found_the_neighbours_does_not_change_the_answer():
     assert ranked(shelf, asked, dense=dense) == ranked(shelf, asked)
 
 
-async def test_an_index_finds_what_the_shelf_does_if_all_of_the_nearest_are_among_it():
-    shelf, asked = await shelf_of(FACTS), await query("Which cats, and where?")
-    weighed = Worded.of(shelf, asked, now=NOW).weighed(asked.vector, Calibration.load("all-MiniLM-L6-v2"))
-    nearest = shelf.nearest(asked.vector, len(FACTS))
-
-    assert weighed.finds(nearest[:3], 3)
-    assert weighed.finds(nearest[::-1], 3)
-    assert not weighed.finds([nearest[0], *nearest[2:]], 3)
-    assert not weighed.finds([], 1)
-
-
 async def test_neighbours_that_are_no_longer_on_the_shelf_are_passed_over():
     shelf, asked = await shelf_of(FACTS), await query("deploy target?")
     assert ids(ranked(shelf, asked, dense=[Neighbour("gone", 0.9)]))[0] == "deploy"
