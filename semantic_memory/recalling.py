@@ -212,7 +212,7 @@ class Recaller:
     ) -> tuple[Weighed, list[Scored]]:
         """The facts weighed and ranked while the index looks for candidates.
 
-        It finds hardly ever what changes the best of those that the shelf's own vectors find.
+        Mostly it finds what the shelf's own vectors find, and nothing is left to do.
         """
         finding = self._finding(held, asked, vector)
         await asyncio.sleep(0)  # it begins
