@@ -80,7 +80,7 @@ def test_an_id_is_taken_as_it_is(user_id: str) -> None:
     assert check_user_id(user_id) == user_id
 
 
-@pytest.mark.parametrize("value", REFUSED_IDS, ids=repr)
+@pytest.mark.parametrize("value", REFUSED_IDS, ids=lambda value: repr(value)[:40].partition(" at 0x")[0])
 def test_what_is_no_id_is_refused(value: object) -> None:
     with pytest.raises(InvalidUserId):
         check_user_id(value)
